@@ -1,0 +1,23 @@
+"""Portward: the port manager for development stacks.
+
+    from portward import Portward
+
+    ward = Portward.open(".")
+    for listener in ward.ls().listeners:
+        print(listener.port, listener.service)
+
+Names are loaded when they are first used, so that `import portward` costs nothing.
+"""
+
+__version__ = "0.1.0"
+
+_HOMES = {"Portward": "portward.ward", "PortwardError": "portward.errors"}
+__all__ = ["Portward", "PortwardError", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'portward' has no attribute {name!r}")

@@ -1,0 +1,61 @@
+"""Which ports to offer, best first. Pure: whether one is really free is for a bind to say."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from portward.model import LAST_PORT, PortRange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.model import PortRequest, Snapshot
+
+FALLBACK = 100
+"""How far above a preferred port is searched, inclusive: the guide's `startPort + 100`."""
+
+
+def candidates(request: PortRequest, snapshot: Snapshot) -> Iterator[tuple[int, ...]]:
+    """Ports that nothing in the snapshot speaks against, best first, lazily: one at a time, or in neighbouring groups.
+
+    With a preferred port: that one and the `FALLBACK` above it, reserved or not. Else the request's range from a place that
+    its key decides, round to the start again, without reserved ports. A contiguous request gives groups of `count`.
+    """
+    taken = _taken(snapshot)
+    if request.preferred is not None:
+        order = list(range(request.preferred, min(request.preferred + FALLBACK, LAST_PORT) + 1))
+        usable = [port for port in order if port not in taken]
+    else:
+        order = _from_hash(request.key, request.ports)
+        usable = [port for port in order if port not in taken and not _reserved(port, snapshot.reserved)]
+    if request.contiguous:
+        return _neighbours(usable, request.count)
+    return ((port,) for port in usable)
+
+
+def _taken(snapshot: Snapshot) -> set[int]:
+    """Ports that are held or claimed on any address, or that the project itself asks for."""
+    taken = {row.port for row in snapshot.reading.listeners if row.netns is None}
+    for service in snapshot.project.services if snapshot.project else ():
+        for spec in service.claims:
+            taken.update(spec.range or ())
+    return taken
+
+
+def _from_hash(key: str, ports: PortRange) -> list[int]:
+    start = crc32(key.encode()) % len(ports)
+    order = list(ports)
+    return order[start:] + order[:start]
+
+
+def _reserved(port: int, reserved: tuple[PortRange, ...]) -> bool:
+    return any(port in ports for ports in reserved)
+
+
+def _neighbours(usable: list[int], count: int) -> Iterator[tuple[int, ...]]:
+    present = set(usable)
+    for first in usable:
+        group = tuple(range(first, first + count))
+        if present.issuperset(group):
+            yield group

@@ -1,0 +1,63 @@
+"""Ports as people type them: `5000`, `8000-8010`, `127.0.0.1:5000`, `[::1]:5000/tcp`, `53/udp`."""
+
+from __future__ import annotations
+
+from portward.errors import InvalidPort
+from portward.model import ANY, LAST_PORT, PortRange, Record, Transport
+
+_FORM = "a port is written [HOST:]PORT[/udp], a range LOW-HIGH"
+
+
+class PortArgument(Record):
+    """One argument: a port or an inclusive range, a transport, and a host (`ANY` where none is given; may be a name)."""
+
+    host: str
+    ports: PortRange
+    transport: Transport
+
+
+def parse_port(text: str) -> PortArgument:
+    """Reads an argument. Raises InvalidPort for what is not a port from 1 to 65535, or a range that descends."""
+    rest, _, protocol = text.partition("/")
+    if protocol not in ("", "tcp", "udp"):
+        raise InvalidPort(f"{text!r}: {protocol!r} is not tcp or udp", hint=_FORM)
+    host, colon, numbers = rest.rpartition(":")
+    if colon and not host:
+        numbers = rest[1:]
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in host and not rest.startswith("["):
+        raise InvalidPort(f"{text!r}: an IPv6 address goes in brackets", hint=f"[{host}]:{numbers}")
+    return PortArgument(host or ANY, parse_range(numbers, text), Transport(protocol or "tcp"))
+
+
+def parse_range(numbers: str, text: str | None = None) -> PortRange:
+    """Reads `LOW-HIGH`, or one port as a range of its own; `text` is what is quoted in errors. Raises InvalidPort."""
+    low, dash, high = numbers.partition("-")
+    ports = PortRange(_port(low, text or numbers), _port(high if dash else low, text or numbers))
+    if ports.high < ports.low:
+        raise InvalidPort(f"{text or numbers!r} is a descending range", hint=f"did you mean {high}-{low}?")
+    return ports
+
+
+def is_port_or_range(text: str) -> bool:
+    """Whether a text is meant as a port or a range: digits, or digits-digits."""
+    low, dash, high = text.partition("-")
+    return low.isdecimal() and (high.isdecimal() if dash else True)
+
+
+def _port(digits: str, text: str) -> int:
+    if not (digits.isascii() and digits.isdecimal()):
+        raise InvalidPort(f"{text!r} is not a port", hint=_FORM)
+    if not 1 <= int(digits[:10]) <= LAST_PORT:
+        raise InvalidPort(f"{text!r}: {digits} is not a port (1 to {LAST_PORT})", hint=_nearby(digits))
+    return int(digits)
+
+
+def _nearby(digits: str) -> str | None:
+    """A guess at what was meant: a digit typed twice, or one too many."""
+    for index in range(len(digits) - 1, 0, -1):
+        shorter = digits[:index] + digits[index + 1 :]
+        if digits[index] == digits[index - 1] and 1 <= int(shorter[:10]) <= LAST_PORT:
+            return f"did you mean {shorter}?"
+    shorter = digits[:-1]
+    return f"did you mean {shorter}?" if shorter and 1 <= int(shorter[:10]) <= LAST_PORT else None

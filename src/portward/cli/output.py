@@ -1,0 +1,32 @@
+"""Where answers go: text or JSON on stdout, nothing with `--quiet`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterable
+
+    from portward.render.documents import Document
+    from portward.render.text import Paint
+
+
+def show(arguments: Namespace, document: Callable[[], Document], text: Callable[[], Iterable[str]]) -> None:
+    """Prints an answer in the form that was asked for; only that form is made."""
+    if arguments.json:
+        from portward.render.documents import dump
+
+        print(dump(document()))
+    elif not arguments.quiet:
+        for line in text():
+            print(line)
+
+
+def paint() -> Paint:
+    """Colours if stdout is a terminal and NO_COLOR (no-color.org) is not set."""
+    from portward.render.text import Paint
+
+    return Paint(sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")

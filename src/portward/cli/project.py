@@ -1,0 +1,104 @@
+"""The verbs about a project: check, services, and `portward` alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from portward.cli.output import paint, show
+from portward.errors import UsageError
+from portward.model import Severity
+from portward.ward import Portward
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from portward.formats.project import Options
+    from portward.ward import Check
+
+
+def add_check(parser: ArgumentParser) -> None:
+    parser.add_argument("what", nargs="*", metavar="PORT|DIR", help="ports; or a project's folder (default: this one)")
+    parser.add_argument(
+        "--fail-on",
+        choices=[str(severity) for severity in Severity],
+        default=str(Severity.ERROR),
+        metavar="SEVERITY",
+        help="exit 1 from this severity on: error (default), warning or note",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
+    _add_compose(parser)
+
+
+def check(arguments: Namespace) -> int:
+    """`portward check`"""
+    from portward.render import documents, text
+
+    arguments.json = arguments.json or arguments.format == "json"
+    answer = _check(arguments)
+    show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
+    worst = answer.worst()
+    return 1 if worst is not None and worst.rank >= Severity(arguments.fail_on).rank else 0
+
+
+def glance(arguments: Namespace) -> int:
+    """`portward` alone: the project's state where there is a project, else what listens."""
+    from portward.render import documents, text
+
+    ward = Portward.open(arguments.directory)
+    if ward.root is not None:
+        answer = ward.check()
+        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
+        return 1 if answer.worst() is Severity.ERROR else 0
+    print(
+        "No project here (no compose file, portward.toml or .git from here up). Showing what listens on this machine.",
+        file=sys.stderr,
+    )
+    reading = ward.ls()
+    show(arguments, lambda: documents.ls(reading), lambda: text.ls(reading, ()))
+    return 0
+
+
+def _check(arguments: Namespace) -> Check:
+    if not arguments.what:
+        return Portward.open(arguments.directory).check(_options(arguments), all_netns=arguments.all_netns)
+    folder = os.path.join(arguments.directory, arguments.what[0])
+    if len(arguments.what) == 1 and not _is_port(arguments.what[0]):
+        if not os.path.isdir(folder):
+            raise UsageError(f"{arguments.what[0]} is neither a port nor a folder")
+        return Portward.open(folder).check(_options(arguments), all_netns=arguments.all_netns)
+    return Portward().check_ports(arguments.what, all_netns=arguments.all_netns)
+
+
+def _is_port(text: str) -> bool:
+    """Whether an argument is meant as a port: it ends in digits after an optional host, or names a transport."""
+    last = text.removesuffix("/udp").removesuffix("/tcp").rpartition(":")[2]
+    return last.replace("-", "").isdecimal()
+
+
+def add_services(parser: ArgumentParser) -> None:
+    _add_compose(parser)
+
+
+def services(arguments: Namespace) -> int:
+    """`portward services`"""
+    from portward.render import documents, text
+
+    answer = Portward.open(arguments.directory).services(_options(arguments))
+    show(arguments, lambda: documents.services(answer), lambda: text.services(answer))
+    return 0
+
+
+def _add_compose(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("as for docker compose, each may be repeated")
+    group.add_argument("--file", action="append", default=[], metavar="F", help="a Compose file")
+    group.add_argument("--profile", action="append", default=[], metavar="P", help="activate a profile (* for all)")
+    group.add_argument("--env-file", action="append", default=[], metavar="F", help="variables, instead of .env")
+
+
+def _options(arguments: Namespace) -> Options:
+    from portward.formats.project import Options
+
+    return Options(tuple(arguments.file), tuple(arguments.profile), tuple(arguments.env_file))

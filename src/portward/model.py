@@ -1,0 +1,480 @@
+"""The nouns of Portward: immutable, typed records that every other room speaks in.
+
+Records look like frozen dataclasses to a type checker (PEP 681) and behave like them, but are built by a small
+metaclass of our own: importing `dataclasses` costs about as much as the whole of `portward check PORT`.
+
+Conventions: ports are `int`, absent is `None`, addresses are numeric text as the kernel writes them, times are seconds
+since the Unix epoch (UTC), paths inside a project are relative to its root with `/` between the parts, and lines and
+columns start at 1 and count code points.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options):
+        return lambda cls: cls
+
+
+LAST_PORT = 65535
+
+
+@dataclass_transform(frozen_default=True)
+class _RecordType(type):
+    """Makes a class of annotated fields into an immutable record with `__slots__`."""
+
+    _fields: tuple[str, ...]
+    _defaults: dict[str, object]
+    _setters: tuple[Any, ...]
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
+        fields = tuple(namespace.get("__annotations__", ()))
+        defaults = {field: namespace.pop(field) for field in fields if field in namespace}
+        cls = super().__new__(mcs, name, bases, {**namespace, "__slots__": fields})
+        cls._fields = fields
+        cls._defaults = defaults
+        cls._setters = tuple(cls.__dict__[field].__set__ for field in fields)
+        cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
+        return cls
+
+
+class Record(metaclass=_RecordType):
+    """Base of all records: equality and hash by value, no assignment after construction."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        cls = type(self)
+        if kwargs or len(args) != len(cls._fields):
+            args = _bind(cls, args, kwargs)
+        for assign, value in zip(cls._setters, args, strict=True):
+            assign(self, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: cannot delete {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return astuple(self) == astuple(other)
+
+    def __hash__(self) -> int:
+        return hash(astuple(self))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
+        return f"{type(self).__name__}({shown})"
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), astuple(self)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
+        cls = type(self)
+        unknown = changes.keys() - set(cls._fields)
+        if unknown:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+        return cls(*(changes.get(field, getattr(self, field)) for field in cls._fields))
+
+
+def astuple(record: Record) -> tuple[Any, ...]:
+    """The record's values in the order of its fields, one level deep."""
+    return tuple(getattr(record, field) for field in type(record)._fields)
+
+
+def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
+    if len(args) > len(cls._fields):
+        raise TypeError(f"{cls.__name__} takes {len(cls._fields)} values, {len(args)} were given")
+    given: dict[str, object] = dict(zip(cls._fields, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in cls._fields:
+            raise TypeError(f"{cls.__name__} has no field {name!r}")
+        if name in given:
+            raise TypeError(f"{cls.__name__} got {name!r} twice")
+        given[name] = value
+    given = {**cls._defaults, **given}
+    missing = [field for field in cls._fields if field not in given]
+    if missing:
+        raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
+    return tuple(given[field] for field in cls._fields)
+
+
+class Transport(StrEnum):
+    """The transport protocols that have ports of their own here."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class State(StrEnum):
+    """How an endpoint is held. `BOUND` is bound without listening; `CLAIMED` is a stopped container's published port."""
+
+    LISTEN = "listen"
+    BOUND = "bound"
+    UDP = "udp"
+    CLAIMED = "claimed"
+
+
+class Owners(StrEnum):
+    """What is known of a socket's processes: seen, hidden from this user, or no process visible here has it open."""
+
+    SEEN = "seen"
+    HIDDEN = "hidden"
+    NONE = "none"
+
+
+class Role(StrEnum):
+    """What a port written in a file is: a host's port, a container's, part of a URL, or a default in code."""
+
+    HOST = "host"
+    CONTAINER = "container"
+    URL = "url"
+    FALLBACK = "fallback"
+
+
+class Side(StrEnum):
+    """Whose port number a reference means: the host's (published) or the container's (target)."""
+
+    HOST = "host"
+    CONTAINER = "container"
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """0 for a note, 2 for an error: higher is worse."""
+        return ("note", "warning", "error").index(self.value)
+
+
+class Refusal(StrEnum):
+    """Why the system refuses a bind. The four are never mixed up: each has another remedy (bind(2), ip(7))."""
+
+    IN_USE = "in use"  # EADDRINUSE
+    NOT_PERMITTED = "not permitted"  # EACCES: privileged port, SELinux, an excluded range on Windows
+    SANDBOXED = "sandboxed"  # EPERM: a security policy denies bind() altogether
+    NO_SUCH_ADDRESS = "no such address"  # EADDRNOTAVAIL, EAFNOSUPPORT
+
+
+class PortRange(Record):
+    """Ports from `low` to `high`, both inclusive."""
+
+    low: int
+    high: int
+
+    def __contains__(self, port: int) -> bool:
+        return self.low <= port <= self.high
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.low, self.high + 1))
+
+    def __len__(self) -> int:
+        return self.high - self.low + 1
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+    def overlaps(self, other: PortRange) -> bool:
+        """Whether a port lies in both ranges."""
+        return self.low <= other.high and other.low <= self.high
+
+
+ANY = ""
+"""The address of an endpoint on all interfaces and both families, as Docker publishes when no host IP is given."""
+
+
+class Endpoint(Record):
+    """An address, port and transport: what a socket is bound to.
+
+    `address` is numeric, or `ANY`. `v6only` tells whether an IPv6 wildcard leaves IPv4 alone (IPV6_V6ONLY, ipv6(7));
+    `None` means not known, which counts as dual-stack, or not applicable.
+    """
+
+    address: str
+    port: int
+    transport: Transport = Transport.TCP
+    v6only: bool | None = None
+
+    def overlaps(self, other: Endpoint) -> bool:
+        """Whether the two cannot both be bound by ordinary sockets in one network namespace.
+
+        Follows what Linux refuses with EADDRINUSE. SO_REUSEPORT on both sides, which allows sharing, is not considered.
+        """
+        if self.port != other.port or self.transport != other.transport:
+            return False
+        mine, theirs = self._claims(), other._claims()
+        return any(
+            family == other_family and (address is None or other_address is None or address == other_address)
+            for family, address in mine
+            for other_family, other_address in theirs
+        )
+
+    def _claims(self) -> tuple[tuple[int, str | None], ...]:
+        """(IP version, address) pairs that the endpoint takes; an address of None is every address."""
+        if self.address == ANY:
+            return (4, None), (6, None)
+        if ":" not in self.address:
+            return ((4, None if self.address == "0.0.0.0" else self.address),)
+        if self.address.startswith("::ffff:") and "." in self.address:
+            mapped = self.address[len("::ffff:") :]
+            return ((4, None if mapped == "0.0.0.0" else mapped),)
+        if self.address != "::":
+            return ((6, self.address),)
+        return ((6, None),) if self.v6only else ((4, None), (6, None))
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.port}" if address else str(self.port)
+
+
+class Process(Record):
+    """A process as it was when it was looked at.
+
+    Its identity is the pid together with `start_ticks` (clock ticks after boot, field 22 of proc_pid_stat(5)): a pid alone
+    is reused. `started` is the same moment in seconds since the epoch. What this user may not see is None or empty.
+    """
+
+    pid: int
+    name: str
+    command: tuple[str, ...] = ()
+    user: str | None = None
+    cwd: str | None = None
+    started: float | None = None
+    start_ticks: int | None = None
+    parent: int | None = None
+    unit: str | None = None
+
+
+class Container(Record):
+    """A container of a container engine. `target` is the container's port behind the endpoint that it is shown with."""
+
+    id: str
+    name: str
+    image: str
+    project: str | None = None
+    service: str | None = None
+    target: int | None = None
+    status: str = ""
+    folder: str | None = None
+
+
+class Listener(Record):
+    """An endpoint that is held, and by whom.
+
+    `processes` is empty when nobody may be seen (`owners` tells why) or when the owner is a container, whose forwarder
+    (docker-proxy) is never named. `netns` is None for our own network namespace. `service` is what answers there;
+    the name of an interpreter is never a service. `note` says what is unusual about the holder, for people.
+    """
+
+    endpoint: Endpoint
+    state: State
+    user: str | None = None
+    owners: Owners = Owners.NONE
+    processes: tuple[Process, ...] = ()
+    container: Container | None = None
+    netns: str | None = None
+    project: str | None = None
+    service: str | None = None
+    note: str | None = None
+
+    @property
+    def port(self) -> int:
+        return self.endpoint.port
+
+    @property
+    def transport(self) -> Transport:
+        return self.endpoint.transport
+
+
+class Skipped(Record):
+    """Something that could not be read, and why. It never hides the rest of an answer."""
+
+    what: str
+    reason: str
+
+
+class Reading(Record):
+    """Listeners at one instant, and what could not be seen."""
+
+    listeners: tuple[Listener, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was passed over and no owner is hidden from this user."""
+        return not self.skipped and not any(row.owners is Owners.HIDDEN for row in self.listeners)
+
+
+class Location(Record):
+    """A place in a file; line and column start at 1, the column counts code points."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+class Span(Record):
+    """Code points from `start` up to, not including, `end` of a file's text (after a byte-order mark)."""
+
+    start: int
+    end: int
+
+
+class PortSpec(Record):
+    """A port as written in a file.
+
+    `origin` is the format that it was read from ("compose", "dotenv", …). `published` is the port or range as text, as Compose
+    gives it, None where the engine chooses; for a reference it is the number that is written. `target` is the container's
+    port. `location` is where a person looks, `span` the port's own characters, `text` the raw text around it. `variables`
+    are the names that the number is defined by, falls back for, or was interpolated from; `host` is the host of a URL.
+    """
+
+    origin: str
+    role: Role
+    side: Side
+    location: Location
+    span: Span
+    text: str
+    service: str | None = None
+    published: str | None = None
+    target: int | None = None
+    protocol: str = "tcp"
+    host_ip: str = ANY
+    variables: tuple[str, ...] = ()
+    host: str | None = None
+
+    @property
+    def range(self) -> PortRange | None:
+        """`published` as a range, or None where there is no valid one (1 to 65535)."""
+        low, _, high = (self.published or "").partition("-")
+        if not low.isdecimal() or (high and not high.isdecimal()):
+            return None
+        ports = PortRange(int(low), int(high or low))
+        return ports if 0 < ports.low <= ports.high <= LAST_PORT else None
+
+
+class Service(Record):
+    """A named part of a stack that wants ports.
+
+    `names` are the host names that it answers to inside its networks. `folders` are its own folders in the project
+    (build context, bind mounts), `command` what it runs: they tell a bare-metal process of this service from a stranger.
+    """
+
+    name: str
+    kind: str = "other"
+    ports: tuple[PortSpec, ...] = ()
+    image: str | None = None
+    names: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    host_network: bool = False
+
+    @property
+    def claims(self) -> tuple[PortSpec, ...]:
+        """The host ports that the service will ask for: what Compose publishes, else what it listens on by its files."""
+        published = [spec for spec in self.ports if spec.origin == "compose"]
+        own = published or [spec for spec in self.ports if spec.role is Role.HOST and spec.side is Side.HOST]
+        own = own or [spec for spec in self.ports if spec.role is Role.FALLBACK and spec.side is Side.HOST]
+        return tuple(
+            {(spec.host_ip, spec.published, spec.target, spec.protocol): spec for spec in reversed(own)}.values()
+        )[::-1]
+
+
+class Project(Record):
+    """What a project's files declare. `references` are ports that belong to no service that is known."""
+
+    name: str
+    root: str
+    services: tuple[Service, ...] = ()
+    inactive: tuple[Service, ...] = ()
+    references: tuple[PortSpec, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    overridden: tuple[str, ...] = ()
+
+    def service(self, name: str) -> Service | None:
+        """The active service of that name, if there is one."""
+        return next((service for service in self.services if service.name == name), None)
+
+    @property
+    def specs(self) -> tuple[PortSpec, ...]:
+        """Every port that the active part of the project writes."""
+        return (*(spec for service in self.services for spec in service.ports), *self.references)
+
+
+class PortRequest(Record):
+    """What a service asks for. `preferred` comes first, then `ports`; `key` makes the same request find the same port."""
+
+    key: str
+    ports: PortRange
+    preferred: int | None = None
+    count: int = 1
+    contiguous: bool = False
+    transport: Transport = Transport.TCP
+
+
+class Fix(Record):
+    """A remedy. `command` can be typed as it stands, or is None where it takes an edit; `safe` stops and loses nothing."""
+
+    title: str
+    command: str | None
+    safe: bool
+
+
+class Finding(Record):
+    """One judgement of a rule: the only output of every check."""
+
+    rule: str
+    severity: Severity
+    message: str
+    service: str | None = None
+    port: int | None = None
+    transport: Transport | None = None
+    locations: tuple[Location, ...] = ()
+    holders: tuple[Listener, ...] = ()
+    hint: str | None = None
+    fixes: tuple[Fix, ...] = ()
+
+
+class PortState(StrEnum):
+    """What a declared port is at this instant. `RUNNING` means that this very stack holds it."""
+
+    FREE = "free"
+    RUNNING = "running"
+    TAKEN = "taken"
+    LEASED = "leased"
+
+
+class Snapshot(Record):
+    """All that is known at one instant: the only input of rules and of allocation.
+
+    `taken` is that instant. `refusals` are the binds that the system refused for endpoints that the project wants.
+    `ranges` are the ports that Portward picks from for each kind of service, `reserved` those that it never picks.
+    `free` offers a free port for each kind.
+    """
+
+    reading: Reading
+    taken: float
+    project: Project | None = None
+    refusals: Mapping[Endpoint, Refusal] = {}
+    ranges: Mapping[str, PortRange] = {}
+    reserved: tuple[PortRange, ...] = ()
+    free: Mapping[str, int] = {}
+
+    def holders(self, endpoint: Endpoint) -> tuple[Listener, ...]:
+        """Who holds or claims the endpoint in our own network namespace."""
+        return tuple(row for row in self.reading.listeners if row.netns is None and row.endpoint.overlaps(endpoint))

@@ -1,0 +1,234 @@
+"""Answers as JSON documents: plain dicts with the keys of the contract, which may grow but are never renamed.
+
+Absent is null, ports are integers, times are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import json
+
+from portward.model import Severity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from portward.catalog import CatalogEntry
+    from portward.errors import PortwardError
+    from portward.model import Finding, Fix, Listener, Location, Process, Reading, Skipped
+    from portward.ward import Check, PortReport, ServiceReport, Services, Who, WhoAnswer
+
+    Document = dict[str, Any]
+
+
+def dump(document: Document) -> str:
+    """The document as text: readable, and one document to any parser."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def ls(reading: Reading) -> Document:
+    return {
+        "listeners": [_listener(row) for row in reading.listeners],
+        "skipped": _skipped(reading.skipped),
+        "complete": reading.complete,
+    }
+
+
+def who(answer: WhoAnswer) -> Document:
+    return {"ports": [_who(row) for row in answer.ports], "skipped": _skipped(answer.skipped)}
+
+
+def check(answer: Check) -> Document:
+    severities = [finding.severity for finding in answer.findings]
+    document: Document = {
+        "ports": [
+            {
+                "port": row.endpoint.port,
+                "transport": str(row.endpoint.transport),
+                "address": row.endpoint.address or None,
+                "available": row.available,
+                "refusal": str(row.refusal) if row.refusal else None,
+                "listeners": [_listener(listener) for listener in row.listeners],
+                "lease": None,
+            }
+            for row in answer.ports
+        ],
+        "findings": [_finding(finding) for finding in answer.findings],
+        "summary": {"errors": severities.count(Severity.ERROR), "warnings": severities.count(Severity.WARNING)},
+        "complete": answer.reading.complete and not answer.skipped,
+        "skipped": _skipped(answer.skipped),
+    }
+    if answer.project is not None:
+        document |= {"project": answer.project.name, "root": answer.project.root}
+        document["services"] = [_service(report) for report in answer.services]
+    return document
+
+
+def services(answer: Services) -> Document:
+    return {
+        "project": answer.project.name,
+        "root": answer.project.root,
+        "services": [_service(report) for report in answer.services],
+        "inactive": [_service(report) for report in answer.inactive],
+        "skipped": _skipped((*answer.reading.skipped, *answer.project.skipped)),
+    }
+
+
+def find(ports: Sequence[int]) -> Document:
+    return {"ports": list(ports)}
+
+
+def catalog(entries: Iterable[CatalogEntry]) -> Document:
+    return {
+        "services": [
+            {
+                "service": entry.service,
+                "port": _port_or_text(entry),
+                "transport": str(entry.transport),
+                "role": entry.role,
+                "source": entry.source,
+                "category": entry.category,
+                "kind": entry.kind,
+                "protocol": entry.protocol,
+                "note": entry.note,
+                "env_var": entry.env_var,
+                "cli_flag": entry.cli_flag,
+            }
+            for entry in entries
+        ]
+    }
+
+
+def error(failure: PortwardError) -> Document:
+    return {
+        "error": {
+            "code": failure.code,
+            "message": failure.message,
+            "hint": failure.hint,
+            "path": failure.path,
+            "line": failure.line,
+            "column": failure.column,
+        }
+    }
+
+
+def _port_or_text(entry: CatalogEntry) -> int | str:
+    return entry.port.low if entry.port and entry.port.low == entry.port.high else entry.port_text
+
+
+def _skipped(skipped: Iterable[Skipped]) -> list[Document]:
+    return [{"what": entry.what, "reason": entry.reason} for entry in skipped]
+
+
+def _listener(row: Listener) -> Document:
+    container = row.container
+    return {
+        "transport": str(row.transport),
+        "address": row.endpoint.address,
+        "port": row.port,
+        "state": str(row.state),
+        "v6only": row.endpoint.v6only,
+        "user": row.user,
+        "owners": str(row.owners),
+        "processes": [_process(process) for process in row.processes],
+        "container": None
+        if container is None
+        else {
+            "id": container.id,
+            "name": container.name,
+            "image": container.image,
+            "project": container.project,
+            "service": container.service,
+            "target": container.target,
+            "status": container.status,
+            "folder": container.folder,
+        },
+        "netns": row.netns,
+        "project": row.project,
+        "service": row.service,
+        "note": row.note,
+    }
+
+
+def _process(process: Process) -> Document:
+    return {
+        "pid": process.pid,
+        "name": process.name,
+        "command": list(process.command),
+        "user": process.user,
+        "cwd": process.cwd,
+        "started": _time(process.started),
+        "unit": process.unit,
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _who(row: Who) -> Document:
+    return {
+        "port": row.port,
+        "transport": str(row.transport),
+        "listeners": [_listener(listener) for listener in row.listeners],
+        "ancestry": [[_process(process) for process in chain] for chain in row.ancestry],
+        "lease": None,
+        "declared": [_location(place) for place in row.declared],
+        "customary": list(row.customary),
+        "fixes": [_fix(fix) for fix in row.fixes],
+    }
+
+
+def _location(place: Location) -> Document:
+    return {"path": place.path, "line": place.line, "column": place.column}
+
+
+def _fix(fix: Fix) -> Document:
+    return {"title": fix.title, "command": fix.command, "safe": fix.safe}
+
+
+def _finding(finding: Finding) -> Document:
+    return {
+        "rule": finding.rule,
+        "severity": str(finding.severity),
+        "message": finding.message,
+        "service": finding.service,
+        "port": finding.port,
+        "transport": str(finding.transport) if finding.transport else None,
+        "locations": [_location(place) for place in finding.locations],
+        "holders": [_listener(row) for row in finding.holders],
+        "hint": finding.hint,
+        "fixes": [_fix(fix) for fix in finding.fixes],
+    }
+
+
+def _service(report: ServiceReport) -> Document:
+    return {
+        "name": report.service.name,
+        "kind": report.service.kind,
+        "ports": [_port(port) for port in report.ports],
+    }
+
+
+def _port(report: PortReport) -> Document:
+    spec = report.spec
+    return {
+        "from": spec.origin,
+        "role": str(spec.role),
+        "side": str(spec.side),
+        "host_ip": spec.host_ip,
+        "published": spec.published,
+        "target": spec.target,
+        "protocol": spec.protocol,
+        "path": spec.location.path,
+        "line": spec.location.line,
+        "column": spec.location.column,
+        "text": spec.text,
+        "state": str(report.state) if report.state else None,
+        "bound": [{"host_ip": endpoint.address, "port": endpoint.port} for endpoint in report.bound],
+    }

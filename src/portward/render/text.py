@@ -1,0 +1,268 @@
+"""Answers as text for people: the answer first, then the evidence, then what to type next. No line is a decoration.
+
+Colour only marks what is wrong, and is the caller's choice (`Paint`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from portward.model import Owners, PortState, State
+from portward.wording import brief, command_line, holder, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from portward.catalog import CatalogEntry
+    from portward.model import Finding, Listener, Reading, Skipped
+    from portward.ward import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
+
+WIDTH = 100
+
+
+class Paint:
+    """Colours for a terminal, or none."""
+
+    def __init__(self, on: bool) -> None:
+        self.on = on
+
+    def __call__(self, text: str, style: str) -> str:
+        code = {"error": "1;31", "warning": "33", "note": "36", "dim": "2", "bold": "1"}[style]
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on else text
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Aligned columns, two blanks apart; those of the indexes in `right` to the right. The last is cut at `WIDTH`."""
+    cells = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = []
+    for row in cells:
+        aligned = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append(_cut("  ".join(aligned).rstrip()))
+    return lines
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
+def ls(reading: Reading, queries: Sequence[str]) -> Iterator[str]:
+    """The listeners as a table, or what to do when there are none."""
+    if reading.listeners:
+        foreign = any(row.netns for row in reading.listeners)
+        head = ["PORT", "ADDRESS", "HELD BY", "USER", "PROJECT", *(["NETNS"] if foreign else []), "COMMAND"]
+        yield from table(head, (_listener(row, foreign) for row in reading.listeners), right=(0,))
+    elif queries:
+        yield f"Nothing that listens matches {' '.join(queries)}."
+        yield "hint: `portward ls` shows everything; --udp and --all-netns look further"
+    else:
+        yield "Nothing listens on TCP here."
+        yield "hint: --udp shows UDP, --all-netns looks into other network namespaces"
+    yield from partial(reading.listeners, reading.skipped)
+
+
+def _listener(row: Listener, foreign: bool) -> list[str]:
+    transport = "" if row.transport == "tcp" else f"/{row.transport}"
+    return [
+        f"{row.port}{transport}",
+        _address(row),
+        brief(row),
+        shown(row.user or (row.processes[0].user or "" if row.processes else "")),
+        shown(row.project or ""),
+        *([row.netns or ""] if foreign else []),
+        _what(row),
+    ]
+
+
+def _address(row: Listener) -> str:
+    address = row.endpoint.address
+    if address == "::" and row.endpoint.v6only is False:
+        return "*"
+    return f"[{address}]" if ":" in address else address or "*"
+
+
+def _what(row: Listener) -> str:
+    if row.container is not None:
+        target = f":{row.container.target} of " if row.container.target else ""
+        return f"{target}{shown(row.container.image)}"
+    if row.state is State.BOUND:
+        return row.note or "bound, not listening"
+    if len(row.processes) > 1:
+        return f"{command_line(row.processes[0])}  (+{len(row.processes) - 1} processes)"
+    return command_line(row.processes[0]) if row.processes else ""
+
+
+def partial(rows: Iterable[Listener], skipped: Iterable[Skipped]) -> Iterator[str]:
+    """What the answer lacks, in its last lines."""
+    rows = list(rows)
+    hidden = sum(row.owners is Owners.HIDDEN for row in rows)
+    if hidden:
+        more = "even root may not see them" if _is_root() else "run with sudo to see them"
+        yield f"{hidden} of {len(rows)} owners are hidden from you: {more}"
+    for entry in skipped:
+        yield f"not seen: {entry.what}: {entry.reason}"
+
+
+def who(answer: WhoAnswer, now: float) -> Iterator[str]:
+    """What holds each port, and what there is to know about it."""
+    for index, row in enumerate(answer.ports):
+        if index:
+            yield ""
+        yield from _who(row, now)
+    yield from partial((row for port in answer.ports for row in port.listeners), answer.skipped)
+
+
+def _who(row: Who, now: float) -> Iterator[str]:
+    name = f"{row.port}/{row.transport}"
+    live = [listener for listener in row.listeners if listener.state is not State.CLAIMED]
+    if not live:
+        yield f"{name} is free: nothing holds it" + (", but it is claimed" if row.listeners else "")
+    else:
+        yield f"{name} is held on {_list(_address(listener) for listener in live)}{_split_families(live)}"
+    for listener, chain in zip(row.listeners, row.ancestry, strict=True):
+        where = f" in network namespace {listener.netns}" if listener.netns else ""
+        yield f"  {_address(listener)}{where}  {holder(listener, now)}"
+        if chain:
+            parents = " < ".join(f"{shown(process.name)} {process.pid}" for process in chain)
+            yield _cut(f"      started by: {parents}")
+    if row.declared:
+        yield f"declared in {_list(str(place) for place in row.declared)}"
+    if row.customary:
+        yield _cut(f"customarily {_list(row.customary)}")
+    for fix in row.fixes:
+        yield f"hint: to {fix.title}: `{fix.command}`" if fix.command else f"hint: {fix.title}"
+
+
+def _split_families(rows: Sequence[Listener]) -> str:
+    """Says that "localhost" is ambiguous when two different servers share a number, one for each family."""
+    here = [row for row in rows if row.netns is None]
+    v4 = {process.pid for row in here if ":" not in row.endpoint.address for process in row.processes}
+    v6 = {process.pid for row in here if ":" in row.endpoint.address for process in row.processes}
+    return ': two different servers, and "localhost" means either' if v4 and v6 and v4.isdisjoint(v6) else ""
+
+
+def _list(items: Iterable[str]) -> str:
+    *first, last = dict.fromkeys(items)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def check(answer: Check, paint: Paint) -> Iterator[str]:
+    """The verdict, each finding with its evidence, then the table of what was asked for."""
+    if answer.project is None:
+        yield from _check_ports(answer, paint)
+    else:
+        yield from _check_project(answer, paint)
+    rows = [row for finding in answer.findings for row in finding.holders]
+    yield from partial(rows, answer.skipped)
+
+
+def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
+    findings = iter(answer.findings)
+    for row in answer.ports:
+        if row.available:
+            yield _available(row)
+        else:
+            yield from _finding(next(findings), paint)
+
+
+def _available(row: PortCheck) -> str:
+    claims = [listener for listener in row.listeners if listener.state is State.CLAIMED]
+    remark = f", but {brief(claims[0])} claims it" if claims else ""
+    other = [listener for listener in row.listeners if listener.netns]
+    remark += f" here; held by {brief(other[0])} in network namespace {other[0].netns}" if other else ""
+    return f"{row.endpoint}/{row.endpoint.transport} is available{remark}"
+
+
+def _check_project(answer: Check, paint: Paint) -> Iterator[str]:
+    assert answer.project is not None
+    ports = [report for service in answer.services for report in service.ports if _is_claim(report, service)]
+    if not ports:
+        yield f"{answer.project.name}: no port is declared in {answer.project.root}"
+        yield "hint: ports are read from Compose files, .env files and JavaScript configuration"
+        return
+    yield f"{answer.project.name}: {_verdict(answer, ports)}"
+    for finding in answer.findings:
+        yield ""
+        yield from _finding(finding, paint)
+    yield ""
+    yield from _services(answer.services)
+
+
+def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
+    counts = [f"{len(ports)} port{'s' * (len(ports) != 1)} published"]
+    running = sum(report.state is PortState.RUNNING for report in ports)
+    rules = [finding.rule for finding in answer.findings]
+    words = {
+        "address-in-use": "in the way",
+        "duplicate-host-port": "published twice",
+        "stale-port-reference": "stale reference",
+        "invalid-port": "invalid",
+    }
+    counts += [f"{running} running"] if running else []
+    counts += [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
+    return ", ".join(counts if rules or running else [*counts, "all free"])
+
+
+def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
+    yield f"{paint(f'{finding.severity}:', finding.severity)} {finding.message}"
+    for place in finding.locations:
+        yield f"  {place}"
+    if finding.hint:
+        yield f"  hint: {finding.hint}"
+
+
+def services(answer: Services) -> Iterator[str]:
+    """The project's ports as a table, and the services behind a profile that is not active."""
+    yield f"{answer.project.name} ({answer.project.root})"
+    yield from _services(answer.services)
+    for report in answer.inactive:
+        ports = _list(str(port.spec.published) for port in report.ports) if report.ports else "no port"
+        yield f"inactive: {report.service.name} ({ports}); --profile activates it"
+    yield from partial((), (*answer.reading.skipped, *answer.project.skipped))
+
+
+def _services(reports: Sequence[ServiceReport]) -> list[str]:
+    rows = [_port_row(service, report) for service in reports for report in service.ports if _is_claim(report, service)]
+    if not rows:
+        return ["No service publishes a port."]
+    return table(("SERVICE", "HOST", "CONTAINER", "STATE", "HELD BY", "WRITTEN IN"), rows, right=(1, 2))
+
+
+def _is_claim(report: PortReport, service: ServiceReport) -> bool:
+    return report.spec in service.service.claims
+
+
+def _port_row(service: ServiceReport, report: PortReport) -> list[str]:
+    spec = report.spec
+    protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
+    host = f"{spec.host_ip or '0.0.0.0'}:{spec.published}" if spec.published else _chosen(report)
+    return [
+        service.service.name,
+        host,
+        f"{spec.target}{protocol}" if spec.target else "",
+        str(report.state or ""),
+        brief(report.holders[0]) if report.holders else "",
+        f"{spec.location.path}:{spec.location.line}",
+    ]
+
+
+def _chosen(report: PortReport) -> str:
+    return str(report.bound[0]) if report.bound else "engine's choice"
+
+
+def catalog(entries: Sequence[CatalogEntry], query: str) -> Iterator[str]:
+    """The catalog's rows as a table."""
+    if not entries:
+        yield f"The catalog knows nothing about {query}."
+        yield "hint: `portward catalog` shows all of it"
+        return
+    rows = ([entry.port_text, entry.transport, entry.label, entry.role] for entry in entries)
+    yield from table(("PORT", "", "SERVICE", "USED FOR"), rows, right=(0,))
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

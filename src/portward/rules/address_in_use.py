@@ -1,0 +1,99 @@
+"""address-in-use: a port that the project publishes is held by somebody else.
+
+Why: the service will not start, or its container stays in state "created" with "port is already allocated".
+
+Before: another program listens on 5000, and the project publishes `"5000:5000"`.
+After:  the project publishes a free port, or the other program is stopped.
+
+What this stack already runs is not a conflict. A program that was started in the project's folder but is not the service's
+own command is one, and the message says so.
+"""
+
+from __future__ import annotations
+
+from portward.model import Finding, Fix, PortState, Role, Severity, Transport
+from portward.rules.occupancy import is_inside, occupancy
+from portward.wording import holder, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.model import Listener, PortSpec, Service, Snapshot
+
+RULE = "address-in-use"
+
+
+def check(snapshot: Snapshot) -> Iterator[Finding]:
+    """One finding for each published port that is taken."""
+    for service in snapshot.project.services if snapshot.project else ():
+        for spec in service.claims:
+            found = occupancy(snapshot, service, spec)
+            if found.state is PortState.TAKEN:
+                yield _finding(snapshot, service, spec, found.holders)
+
+
+def _finding(snapshot: Snapshot, service: Service, spec: PortSpec, holders: tuple[Listener, ...]) -> Finding:
+    fixes = (*_moves(snapshot, service, spec), *(fix for row in holders[:1] for fix in stops(row)))
+    return Finding(
+        rule=RULE,
+        severity=Severity.ERROR,
+        message=f"{service.name} cannot have {spec.published}: {_reason(snapshot, service, holders)}",
+        service=service.name,
+        port=spec.range.low if spec.range else None,
+        transport=Transport(spec.protocol.lower()),
+        locations=(spec.location, *(other.location for other in definitions(service, spec))),
+        holders=holders,
+        hint="; or ".join(f"{fix.title}{f': `{fix.command}`' if fix.command else ''}" for fix in fixes) or None,
+        fixes=fixes,
+    )
+
+
+def _reason(snapshot: Snapshot, service: Service, holders: tuple[Listener, ...]) -> str:
+    if not holders:
+        return "the system refuses the bind, but shows no socket (another network namespace, or an older kernel)"
+    text = f"held by {holder(holders[0], snapshot.taken)}"
+    more = {id(row.container) if row.container else tuple(p.pid for p in row.processes) for row in holders}
+    if len(more) > 1:
+        text += f", and {len(more) - 1} more"
+    process = next((process for row in holders for process in row.processes), None)
+    if process and snapshot.project and not holders[0].container and is_inside(process, snapshot.project):
+        text += f"; it was started in this project's folder, but is not what {service.name} runs"
+    return text
+
+
+def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
+    """Where else the number of a published port is defined: the variables that it is interpolated from."""
+    return tuple(
+        other
+        for other in service.ports
+        if other.origin == "dotenv" and other.role is Role.HOST and not set(other.variables).isdisjoint(spec.variables)
+    )
+
+
+def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix]:
+    port = snapshot.free.get(service.name)
+    if port is None or spec.range is None:
+        return
+    kind = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
+    variables = [name for name in spec.variables if name.isidentifier()]
+    if variables and spec.origin == "compose":
+        where = ", ".join(str(other.location) for other in definitions(service, spec)) or "the environment"
+        title = f"give {service.name} {port} ({kind}) by {variables[0]} in {where}"
+        yield Fix(title, f"{variables[0]}={port} docker compose up -d {service.name}", True)
+    else:
+        yield Fix(f"give {service.name} {port} ({kind}) in {spec.location}", None, True)
+
+
+def stops(row: Listener) -> Iterator[Fix]:
+    """How what holds a port is stopped, the right way for what it is."""
+    container = row.container
+    if container is not None and container.project and container.service:
+        command = f"docker compose -p {shown(container.project)} stop {shown(container.service)}"
+        yield Fix(f"stop {shown(container.name)}", command, False)
+    elif container is not None:
+        yield Fix(f"stop {shown(container.name)}", f"docker stop {shown(container.name)}", False)
+    elif row.processes:
+        process = row.processes[0]
+        command = f"systemctl stop {shown(process.unit)}" if process.unit else f"kill {process.pid}"
+        yield Fix(f"stop {shown(process.name)}", command, False)

@@ -1,0 +1,75 @@
+"""duplicate-host-port: two services of the project publish overlapping host ports.
+
+Why: whichever starts second fails. Compose loads such files without a word.
+
+Before: `"8080:80"` in one service and `"8080:8080"` in another.
+After:  each publishes a port of its own.
+
+Ports overlap when transport, number and address do: 127.0.0.1 and 127.0.0.2 do not, nor do tcp and udp. A range from which the
+engine picks one port is only a risk, so a warning.
+"""
+
+from __future__ import annotations
+
+from portward.model import Endpoint, Finding, Fix, Severity, Transport
+from portward.rules.address_in_use import definitions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.model import PortRange, PortSpec, Service, Snapshot
+
+RULE = "duplicate-host-port"
+
+
+def check(snapshot: Snapshot) -> Iterator[Finding]:
+    """One finding for each pair of published ports that overlap."""
+    services = snapshot.project.services if snapshot.project else ()
+    claims = [(service, spec) for service in services for spec in service.claims if spec.range]
+    for index, (service, spec) in enumerate(claims):
+        for other, later in claims[index + 1 :]:
+            shared = _shared(spec, later)
+            if shared is not None:
+                yield _finding(snapshot, (service, spec), (other, later), shared)
+
+
+def _shared(one: PortSpec, two: PortSpec) -> PortRange | None:
+    """The host ports that both may bind, or None."""
+    first, second = one.range, two.range
+    if first is None or second is None or one.protocol.lower() != two.protocol.lower() or not first.overlaps(second):
+        return None
+    if not _at(one).overlaps(_at(two)):
+        return None
+    return first.replace(low=max(first.low, second.low), high=min(first.high, second.high))
+
+
+def _at(spec: PortSpec) -> Endpoint:
+    return Endpoint(spec.host_ip, 1, Transport.TCP, True if spec.host_ip == "::" else None)
+
+
+def _finding(
+    snapshot: Snapshot, first: tuple[Service, PortSpec], second: tuple[Service, PortSpec], shared: PortRange
+) -> Finding:
+    (service, spec), (other, later) = first, second
+    picks = any(entry.range and len(entry.range) > len(shared) for entry in (spec, later)) or len(shared) > 1
+    who = f"{service.name} publishes" if service is other else f"{service.name} and {other.name} publish"
+    if picks:
+        message = f"{who} overlapping ranges: the engine may pick {shared} twice"
+    else:
+        message = f"{who} {shared} {'twice' if service is other else 'both'}"
+    port = snapshot.free.get(other.name)
+    fixes = (Fix(f"publish {port} instead in {later.location}", None, True),) if port else ()
+    return Finding(
+        rule=RULE,
+        severity=Severity.WARNING if picks else Severity.ERROR,
+        message=message,
+        service=other.name,
+        port=shared.low,
+        transport=Transport(spec.protocol.lower()) if spec.protocol.lower() in ("tcp", "udp") else None,
+        locations=tuple(
+            place.location for owner, entry in (first, second) for place in (entry, *definitions(owner, entry))
+        ),
+        hint=f"{port} is free for {other.name}" if port else None,
+        fixes=fixes,
+    )

@@ -1,0 +1,144 @@
+"""Whether a declared port is free, held by this very stack, or in somebody else's hands."""
+
+from __future__ import annotations
+
+import re
+
+from portward.model import ANY, Endpoint, PortState, Record, Refusal, State, Transport
+from portward.wording import is_interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.model import Listener, PortSpec, Process, Project, Service, Snapshot
+
+_RUNTIMES = {
+    "node": ("node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node"),
+    "bun": ("bun",),
+    "deno": ("deno",),
+    "python": ("python", "uvicorn", "gunicorn", "hypercorn", "flask", "uv"),
+    "ruby": ("ruby", "puma", "rails"),
+    "php": ("php",),
+    "java": ("java",),
+}
+_SCRIPT = re.compile(r"[\w./@-]+\.(?:js|mjs|cjs|ts|mts|py|rb|php|jar)$")
+
+
+class Occupancy(Record):
+    """What a declared port is now. `holders` are those that matter: ours if it is running, the others if it is taken."""
+
+    state: PortState
+    holders: tuple[Listener, ...] = ()
+
+
+def endpoints(spec: PortSpec) -> Iterator[Endpoint]:
+    """The host endpoints that a published port may bind: one, or one for each port of a range; none for SCTP."""
+    protocol = spec.protocol.lower()
+    if protocol in ("tcp", "udp"):
+        v6only = True if spec.host_ip == "::" else None
+        for port in spec.range or ():
+            yield Endpoint(spec.host_ip, port, Transport(protocol), v6only)
+
+
+def occupancy(snapshot: Snapshot, service: Service, spec: PortSpec) -> Occupancy:
+    """Judges one published port of a service. A range is taken only when none of its ports is left."""
+    assert snapshot.project is not None
+    if spec.range is None:
+        ours = bound(snapshot, service, spec)
+        return Occupancy(PortState.RUNNING if ours else PortState.FREE, ours)
+    taken: list[Listener] = []
+    free = False
+    for endpoint in endpoints(spec):
+        live = [row for row in snapshot.holders(endpoint) if row.state is not State.CLAIMED]
+        ours = tuple(row for row in live if is_ours(row, service, snapshot.project))
+        others = [row for row in live if row not in ours]
+        if ours and not others:
+            return Occupancy(PortState.RUNNING, ours)
+        taken += others
+        free = free or not (others or snapshot.refusals.get(endpoint) is Refusal.IN_USE)
+    if free or spec.protocol.lower() not in ("tcp", "udp"):
+        return Occupancy(PortState.FREE)
+    return Occupancy(PortState.TAKEN, tuple(dict.fromkeys(taken)))
+
+
+def bound(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Listener, ...]:
+    """The endpoints of this stack's own containers that publish the spec's container port now."""
+    assert snapshot.project is not None
+    return tuple(
+        row
+        for row in snapshot.reading.listeners
+        if row.netns is None
+        and row.state is not State.CLAIMED
+        and row.container is not None
+        and row.container.target == spec.target
+        and row.transport == spec.protocol.lower()
+        and is_ours(row, service, snapshot.project)
+    )
+
+
+def is_ours(row: Listener, service: Service, project: Project) -> bool:
+    """Whether a listener is this service of this project: by Compose's labels, else by its process's folder and command."""
+    if row.container is not None:
+        return (
+            row.container.project == project.name
+            and row.container.service == service.name
+            and row.container.folder in (None, project.root)
+        )
+    return any(fits(process, service, project) for process in row.processes)
+
+
+def is_inside(process: Process, project: Project) -> bool:
+    """Whether a process was started in the project's folder."""
+    return process.cwd is not None and f"{process.cwd}/".startswith(f"{project.root}/")
+
+
+def fits(process: Process, service: Service, project: Project) -> bool:
+    """Whether a bare-metal process is the service: started in the project, by a command that is the service's own.
+
+    That is: a program named like the service or its image (redis-server, mongod), the script or module that the service's
+    command names, or the image's runtime with a script in the service's own folder. Another program is a stranger.
+    """
+    if not is_inside(process, project) or not process.command:
+        return False
+    if not is_interpreter(process.name):
+        return any(process.name.startswith(name) or name in process.name for name in _own_names(service))
+    scripts = [word for word in process.command[1:] if _SCRIPT.match(word)]
+    if not scripts:
+        return False
+    script = _relative(process, scripts[0], project)
+    own = [word for word in service.command if _SCRIPT.match(word)]
+    folders = service.folders or ("",)
+    if own and any(script in (word, *(f"{folder}/{word}" for folder in folders)) for word in own):
+        return True
+    return not own and _runs_on(process, service) and any(script.startswith(f"{folder}/") for folder in service.folders)
+
+
+def _own_names(service: Service) -> tuple[str, ...]:
+    image = (service.image or "").rpartition("/")[2].partition(":")[0].partition("@")[0]
+    names = [name for name in (*service.names, image) if len(name) > 3 and not is_interpreter(name)]
+    return tuple(dict.fromkeys(names))
+
+
+def _relative(process: Process, script: str, project: Project) -> str:
+    """A script's path relative to the project's root; a path that leaves it stays as it is."""
+    path = script if script.startswith("/") else f"{process.cwd}/{script}"
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in ("", ".", ".."):
+            parts.append(part)
+    full = "/" + "/".join(parts)
+    return full.removeprefix(f"{project.root}/")
+
+
+def _runs_on(process: Process, service: Service) -> bool:
+    image = (service.image or "").rpartition("/")[2].partition(":")[0]
+    names = _RUNTIMES.get(image)
+    return names is None or process.name.rstrip("0123456789.") in names
+
+
+def is_wildcard(spec: PortSpec) -> bool:
+    """Whether a spec publishes on all interfaces."""
+    return spec.host_ip in (ANY, "0.0.0.0", "::")

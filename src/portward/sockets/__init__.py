@@ -1,0 +1,64 @@
+"""Live truth: the only code that asks the operating system and the container engine who listens.
+
+`open_reader()` chooses the reader of sockets once: the kernel's own interface on Linux, psutil elsewhere. Every reader
+keeps the same contract (`SocketReader`), so one suite of tests runs over them all.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from portward.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Protocol
+
+    from portward.model import Process, Reading
+
+    class SocketReader(Protocol):
+        """What every reader of sockets can do."""
+
+        name: str
+
+        def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+            """Who holds which endpoint now.
+
+            TCP listeners and TCP sockets that are bound without listening (where the system tells), with `udp` also UDP
+            sockets, with `all_netns` also those of every network namespace that may be entered. With `ports`, only those
+            ports, but also the connections that hold one of them (state `bound`, with a `note`).
+
+            Never fails because a process vanished: what could not be read is in `Reading.skipped`, or its row says
+            that the owner is hidden. Not an atomic picture: sockets come and go while it is taken.
+            """
+
+        def ancestry(self, process: Process) -> tuple[Process, ...]:
+            """The process's parent, its parent, … up to the first process. Empty where that may not be seen."""
+
+        def cgroup(self, pid: int) -> str:
+            """The control group path of a process, "" where there is none or it may not be seen."""
+
+
+def open_reader(name: str | None = None) -> SocketReader:
+    """The reader called `name` ("linux" or "psutil"), else by `PORTWARD_SOCKETS`, else the best one for this system.
+
+    Raises UsageError for a name that is not a reader's.
+    """
+    name = name or os.environ.get("PORTWARD_SOCKETS") or ("linux" if sys.platform == "linux" else "psutil")
+    if name == "linux":
+        from portward.sockets._linux import LinuxReader
+
+        return LinuxReader()
+    if name == "psutil":
+        from portward.sockets._psutil import PsutilReader
+
+        return PsutilReader()
+    raise UsageError(f"{name!r} is not a reader of sockets", hint="PORTWARD_SOCKETS is linux or psutil")
+
+
+def unit(cgroup: str) -> str | None:
+    """The systemd unit that a control group path names, of the system or of a user, or None."""
+    services = [part for part in cgroup.split("/") if part.endswith(".service") and not part.startswith("user@")]
+    return services[-1] if services else None

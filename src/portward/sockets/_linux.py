@@ -1,0 +1,96 @@
+"""Who listens on Linux: the kernel lists the sockets (`_netlink`), /proc names their owners (`_proc`)."""
+
+from __future__ import annotations
+
+import socket
+
+from portward.model import Endpoint, Listener, Owners, Process, Reading, Skipped, State, Transport
+from portward.sockets import _proc
+from portward.sockets._netlink import (
+    ANY_STATE,
+    BOUND_INACTIVE,
+    CLOSE,
+    ESTABLISHED,
+    LISTEN,
+    STATE_NAMES,
+    SockDiag,
+    SocketRow,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
+_HELD = 1 << LISTEN | 1 << BOUND_INACTIVE
+_UDP_STATES = 1 << CLOSE | 1 << ESTABLISHED  # a connected UDP socket holds its port too
+
+
+class LinuxReader:
+    """Reads sockets with NETLINK_SOCK_DIAG and owners with /proc; starts no other program and needs no privilege."""
+
+    name = "linux"
+
+    def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+        """See `SocketReader.read`."""
+        rows: list[tuple[str | None, SocketRow]] = [(None, row) for row in _sockets(udp, ports)]
+        skipped: list[Skipped] = []
+        if all_netns:
+            from portward.sockets import _netns
+
+            namespaces, hidden = _netns.others()
+            answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
+            rows += ((namespace.name, row) for namespace, found in answers for row in found)
+            skipped += hidden + refused
+        owners, hidden_processes = _proc.socket_owners({row.inode for _, row in rows})
+        known: dict[int, Process | None] = {}
+        listeners = [_listener(netns, row, owners.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
+        listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
+        return Reading(tuple(listeners), tuple(skipped))
+
+    def ancestry(self, process: Process) -> tuple[Process, ...]:
+        """See `SocketReader.ancestry`."""
+        return _proc.ancestry(process)
+
+    def cgroup(self, pid: int) -> str:
+        """See `SocketReader.cgroup`."""
+        return _proc.cgroup(pid)
+
+
+def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
+    """The sockets of the network namespace that this thread is in."""
+    with SockDiag() as diag:
+        if ports is None:
+            rows = diag.dump(_TCP, _HELD)
+            return rows + diag.dump(_UDP, _UDP_STATES) if udp else rows
+        rows = []
+        for port in sorted(ports):
+            rows += diag.dump(_TCP, ANY_STATE | 1 << BOUND_INACTIVE, port)
+            if udp:
+                rows += diag.dump(_UDP, _UDP_STATES, port)
+        return rows
+
+
+def _listener(
+    netns: str | None, row: SocketRow, pids: Collection[int], hidden: bool, known: dict[int, Process | None]
+) -> Listener:
+    for pid in pids:
+        if pid not in known:
+            known[pid] = _proc.process(pid)
+    processes = tuple(found for pid in sorted(pids) if (found := known[pid]) is not None)
+    transport = Transport.UDP if row.protocol == _UDP else Transport.TCP
+    return Listener(
+        endpoint=Endpoint(row.address, row.port, transport, row.v6only),
+        state=State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND,
+        user=_proc.user_name(row.uid) if row.inode else None,
+        owners=Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE,
+        processes=processes,
+        netns=netns,
+        note=_note(row),
+    )
+
+
+def _note(row: SocketRow) -> str | None:
+    if row.protocol == _TCP and row.state not in (LISTEN, CLOSE):
+        return f"connection in {STATE_NAMES.get(row.state, row.state)}"
+    return None

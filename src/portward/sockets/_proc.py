@@ -1,0 +1,164 @@
+"""Processes as /proc shows them (proc(5)): who has a socket open, and what a process is.
+
+A process may end between any two reads: that is normal, and what is left of it is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from functools import cache
+
+from portward.model import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LONGEST_COMM = 15
+_ANCESTORS = 64
+
+
+def socket_owners(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+    """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
+
+    Every owner of a shared socket is found. A socket that no process has open (its descriptor is in flight in a message,
+    it belongs to the kernel, or to a process in a foreign pid namespace) has no entry. Threads that do not share their
+    process's descriptors are not looked at.
+    """
+    wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
+    owners: dict[int, list[int]] = {}
+    if not wanted:
+        return owners, False
+    hidden = not os.path.exists("/proc/1")  # mounted with hidepid
+    for pid in _pids():
+        try:
+            found = _sockets_of(pid, wanted)
+        except PermissionError:
+            hidden = True
+        except OSError:
+            continue  # it has ended
+        else:
+            for inode in found:
+                owners.setdefault(inode, []).append(pid)
+    return owners, hidden
+
+
+def _sockets_of(pid: int, wanted: dict[str, int]) -> set[int]:
+    """Which of the wanted sockets a process has open. Raises PermissionError, or OSError when it has ended."""
+    found = set()
+    readlink, inode_of = os.readlink, wanted.get
+    folder = os.open(f"/proc/{pid}/fd", _FOLDER)
+    try:
+        for name in os.listdir(folder):
+            try:
+                inode = inode_of(readlink(name, dir_fd=folder))
+            except FileNotFoundError:
+                continue  # closed since it was listed
+            if inode is not None:
+                found.add(inode)
+    finally:
+        os.close(folder)
+    return found
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+
+
+def process(pid: int) -> Process | None:
+    """What a process is now, or None if it has ended. What this user may not see of it is None or empty."""
+    try:
+        stat = _read(pid, "stat")
+    except OSError:
+        return None
+    head, _, tail = stat.rpartition(b")")
+    fields = tail.split()
+    command = _command(pid)
+    ticks = int(fields[19])
+    return Process(
+        pid=pid,
+        name=_name(head.partition(b"(")[2].decode(errors="replace"), command),
+        command=command,
+        user=_user(pid),
+        cwd=_cwd(pid),
+        started=_boot_time() + ticks / os.sysconf("SC_CLK_TCK"),
+        start_ticks=ticks,
+        parent=int(fields[1]) or None,
+    )
+
+
+def ancestry(child: Process) -> tuple[Process, ...]:
+    """The parents of a process, nearest first, as far as they may be seen."""
+    chain: list[Process] = []
+    parent = child.parent
+    while parent and len(chain) < _ANCESTORS:
+        found = process(parent)
+        if found is None:
+            break
+        chain.append(found)
+        parent = found.parent
+    return tuple(chain)
+
+
+def cgroup(pid: int) -> str:
+    """The control group of a process (cgroups(7)): the unified hierarchy's path, else the first one's, else ""."""
+    try:
+        lines = _read(pid, "cgroup").decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    paths = {line.split(":", 2)[0]: line.split(":", 2)[2] for line in lines if line.count(":") >= 2}
+    unified = paths.get("0", "")
+    return unified if len(unified) > 1 else max(paths.values(), key=len, default="")
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The name of a user id, or the number as text where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+        return file.readall()
+
+
+def _command(pid: int) -> tuple[str, ...]:
+    try:
+        raw = _read(pid, "cmdline")
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
+
+
+def _name(comm: str, command: tuple[str, ...]) -> str:
+    """The kernel keeps 15 bytes of the name: longer ones are completed from the command. Node names its main thread."""
+    comm = comm.removesuffix("-MainThread")
+    program = command[0].rpartition("/")[2] if command else ""
+    return program if len(comm.encode()) >= _LONGEST_COMM and program.startswith(comm) else comm
+
+
+def _user(pid: int) -> str | None:
+    # the folder's owner is not enough: it is root for a process that may not be dumped
+    try:
+        status = _read(pid, "status")
+    except OSError:
+        return None
+    start = status.find(b"\nUid:")
+    return user_name(int(status[start + 5 : start + 80].split()[1])) if start >= 0 else None
+
+
+def _cwd(pid: int) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return None
+
+
+def _boot_time() -> float:
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,69 @@
+"""The bind probe: whether the system would give an endpoint to a new socket now.
+
+A probe holds the port for some microseconds and lets it go again. That it succeeded promises nothing about the next
+moment: only a socket that is kept does.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from portward.model import ANY, LAST_PORT, Endpoint, PortRange, Refusal, Transport
+
+EVERY_ADDRESS = ("0.0.0.0", "::", "127.0.0.1", "::1")
+"""Every family, wildcard and specific. Linux needs only the wildcards; others let a wildcard pass over a specific one."""
+
+_REFUSALS = {
+    errno.EADDRINUSE: Refusal.IN_USE,
+    errno.EACCES: Refusal.NOT_PERMITTED,
+    errno.EPERM: Refusal.SANDBOXED,
+    errno.EADDRNOTAVAIL: Refusal.NO_SUCH_ADDRESS,
+    errno.EAFNOSUPPORT: Refusal.NO_SUCH_ADDRESS,
+}
+
+
+def refusal(endpoint: Endpoint, *, reuse: bool = False) -> Refusal | None:
+    """Why a bind to the endpoint is refused now, or None where it would succeed.
+
+    `ANY` asks every family, wildcard and loopback; an IPv6 wildcard is asked alone (IPV6_V6ONLY), so that each family
+    answers for itself. A family that this machine lacks refuses nothing. With `reuse`, the socket sets SO_REUSEADDR as
+    most servers do, which passes over connections in TIME_WAIT (socket(7)). Raises OSError for anything unforeseen.
+    """
+    if endpoint.address != ANY:
+        return _refusal(endpoint.address, endpoint.port, endpoint.transport, reuse)
+    answers = [_refusal(address, endpoint.port, endpoint.transport, reuse) for address in EVERY_ADDRESS]
+    refused = [answer for answer in answers if answer is not None]
+    if Refusal.NO_SUCH_ADDRESS in refused and len(refused) < len(answers):
+        refused = [answer for answer in refused if answer is not Refusal.NO_SUCH_ADDRESS]
+    return refused[0] if refused else None
+
+
+def _refusal(address: str, port: int, transport: Transport, reuse: bool) -> Refusal | None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
+    try:
+        with socket.socket(family, kind) as probe:
+            if reuse:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if address == "::":
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        return _REFUSALS[error.errno]
+    return None
+
+
+def ephemeral_range() -> PortRange:
+    """The ports that this system gives to outgoing connections, inclusive.
+
+    Linux says it in `ip_local_port_range` (Documentation/networking/ip-sysctl.rst); elsewhere the dynamic range of RFC 6335.
+    """
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            low, high = file.read().split()
+    except (OSError, ValueError):
+        return PortRange(49152, LAST_PORT)
+    return PortRange(int(low), int(high))

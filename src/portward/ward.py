@@ -1,0 +1,549 @@
+"""`Portward`: one method for each verb. Reads the truths into a `Snapshot`, and lets the pure rooms judge it.
+
+Everything that touches the machine is an argument of the constructor, so that every judgement can be tested without one;
+`Portward.open` builds the real ones. A verb imports only what it needs: start-up is part of every answer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
+from portward.errors import InvalidPort, NoFreePort, NoProject, UsageError
+from portward.model import (
+    ANY,
+    LAST_PORT,
+    Endpoint,
+    Finding,
+    Fix,
+    Listener,
+    Location,
+    PortRange,
+    PortRequest,
+    PortSpec,
+    PortState,
+    Process,
+    Project,
+    Reading,
+    Record,
+    Refusal,
+    Service,
+    Severity,
+    Skipped,
+    Snapshot,
+    State,
+    Transport,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from portward.catalog import CatalogEntry
+    from portward.formats.project import Options
+    from portward.sockets import SocketReader
+    from portward.workspace import Files, Roots
+
+
+class PortCheck(Record):
+    """Whether one endpoint would be given to a new socket now: `available` is the bind's answer alone.
+
+    `listeners` are those in the way and those that claim the port; with other network namespaces, also who has it there.
+    """
+
+    endpoint: Endpoint
+    available: bool
+    refusal: Refusal | None
+    listeners: tuple[Listener, ...]
+
+
+class Check(Record):
+    """What `check` found, for ports or for a project (then `services` has its ports and their state)."""
+
+    ports: tuple[PortCheck, ...]
+    findings: tuple[Finding, ...]
+    reading: Reading
+    project: Project | None = None
+    services: tuple[ServiceReport, ...] = ()
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What could not be read, of the machine or of the project."""
+        return (*self.reading.skipped, *(self.project.skipped if self.project else ()))
+
+    def worst(self) -> Severity | None:
+        """The severity of the worst finding, or None."""
+        return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
+
+
+class PortReport(Record):
+    """A port that a file writes, what it is now (None: a container's own port), and what the engine bound for it."""
+
+    spec: PortSpec
+    state: PortState | None
+    holders: tuple[Listener, ...]
+    bound: tuple[Endpoint, ...]
+
+
+class ServiceReport(Record):
+    """A service with the state of each of its ports."""
+
+    service: Service
+    ports: tuple[PortReport, ...]
+
+
+class Services(Record):
+    """What a project declares."""
+
+    project: Project
+    services: tuple[ServiceReport, ...]
+    inactive: tuple[ServiceReport, ...]
+    reading: Reading
+
+
+class Who(Record):
+    """Everything about one port: holders and their ancestry (one chain for each holder's first process)."""
+
+    port: int
+    transport: Transport
+    listeners: tuple[Listener, ...]
+    ancestry: tuple[tuple[Process, ...], ...]
+    declared: tuple[Location, ...]
+    customary: tuple[str, ...]
+    fixes: tuple[Fix, ...]
+
+
+class WhoAnswer(Record):
+    """What `who` found, a row for each port asked for."""
+
+    ports: tuple[Who, ...]
+    skipped: tuple[Skipped, ...]
+
+
+class Portward:
+    """The verbs of Portward, for the project in one folder of one machine.
+
+    `root` is the project's folder, None outside any project. `sockets` reads the live truth, `files` the project's files,
+    `clock` gives seconds since the epoch, `environment` stands for the process's own.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        sockets: SocketReader | None = None,
+        files: Files | None = None,
+        clock: Callable[[], float] = time.time,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.environment = os.environ if environment is None else environment
+        self._sockets = sockets
+        self._files = files
+        self._clock = clock
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] = ".") -> Portward:
+        """The real thing, for the project that `path` (a folder) lies in. Raises UsageError if there is no such folder."""
+        from portward import workspace
+
+        folder = os.path.realpath(path)
+        if not os.path.isdir(folder):
+            raise UsageError(f"{os.fspath(path)} is not a folder" if os.path.exists(folder) else f"there is no {path}")
+        return cls(workspace.find_root(folder))
+
+    def ls(self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False) -> Reading:
+        """Who listens on TCP (with `udp` also on UDP), as far as a query matches: a port, a range, or text in a name.
+
+        Raises InvalidPort for a query of digits that is no port.
+        """
+        ranges = [parse_range(query) for query in queries if is_port_or_range(query)]
+        words = [query.lower() for query in queries if not is_port_or_range(query)]
+        reading = self._read(udp=udp, all_netns=all_netns)
+        if not queries:
+            return reading
+        rows = (row for row in reading.listeners if any(row.port in ports for ports in ranges) or _mentions(row, words))
+        return reading.replace(listeners=tuple(rows))
+
+    def who(self, ports: Sequence[str], *, all_netns: bool = False) -> WhoAnswer:
+        """Everything about what holds the ports: processes and their ancestry, container, unit, project, who declares it.
+
+        Raises InvalidPort for what is not a port.
+        """
+        wanted = [(argument, port) for argument in map(parse_port, ports) for port in argument.ports]
+        reading = self._read(
+            udp=any(argument.transport is Transport.UDP for argument, _ in wanted),
+            all_netns=all_netns,
+            ports={port for _, port in wanted},
+        )
+        declared, skipped = self._declared()
+        rows = tuple(self._who(port, argument, reading, declared) for argument, port in wanted)
+        return WhoAnswer(rows, (*reading.skipped, *skipped))
+
+    def _who(
+        self, port: int, argument: PortArgument, reading: Reading, declared: Collection[tuple[Service, PortSpec]]
+    ) -> Who:
+        from portward import catalog
+        from portward.rules.address_in_use import stops
+
+        hosts = self._addresses(argument.host)
+        rows = tuple(
+            self._in_detail(row)
+            for row in reading.listeners
+            if row.port == port
+            and row.transport is argument.transport
+            and any(row.endpoint.overlaps(Endpoint(host, port, argument.transport)) for host in hosts)
+        )
+        holding = [row for row in rows if row.netns is None and row.state is not State.CLAIMED]
+        return Who(
+            port=port,
+            transport=argument.transport,
+            listeners=rows,
+            ancestry=tuple(self.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
+            declared=tuple(spec.location for _, spec in declared if spec.range and port in spec.range),
+            customary=catalog.customary(port, argument.transport),
+            fixes=tuple(dict.fromkeys(fix for row in holding for fix in stops(row))),
+        )
+
+    def _in_detail(self, row: Listener) -> Listener:
+        """The row with the systemd units of its processes."""
+        from portward.sockets import unit
+
+        with_units = (process.replace(unit=unit(self.sockets.cgroup(process.pid))) for process in row.processes)
+        return row.replace(processes=tuple(with_units))
+
+    def _declared(self) -> tuple[list[tuple[Service, PortSpec]], tuple[Skipped, ...]]:
+        """The host ports of this project's files; files that cannot be read leave none, and say so."""
+        if self.root is None:
+            return [], ()
+        try:
+            project = self.project()
+        except UsageError as error:
+            return [], (Skipped(str(error).partition(": ")[0], error.message),)
+        found = [(service, spec) for service in project.services for spec in service.ports if spec.side == "host"]
+        return found, project.skipped
+
+    def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
+        """Whether each port is free to bind now, and who is in the way of those that are not.
+
+        Raises InvalidPort for what is not a port, UsageError for a host that has no address.
+        """
+        endpoints = [
+            Endpoint(host, port, argument.transport)
+            for argument in map(parse_port, ports)
+            for port in argument.ports
+            for host in self._addresses(argument.host)
+        ]
+        refusals = {endpoint: self._refusal(endpoint) for endpoint in endpoints}
+        asked = {endpoint.port for endpoint in endpoints}
+        refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal is Refusal.IN_USE}
+        udp = any(endpoint.transport is Transport.UDP for endpoint in endpoints)
+        reading = self._read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
+        checks = []
+        for endpoint, refusal in refusals.items():
+            rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
+            lingers = refusal is Refusal.IN_USE and self._only_lingers(endpoint, rows)
+            checks.append(PortCheck(endpoint, lingers or refusal is None, None if lingers else refusal, rows))
+        snapshot = Snapshot(reading, self._clock())
+        findings = tuple(self._port_finding(check, snapshot) for check in checks if not check.available)
+        return Check(tuple(checks), findings, reading)
+
+    def _port_finding(self, check: PortCheck, snapshot: Snapshot) -> Finding:
+        from portward import catalog
+        from portward.rules.address_in_use import RULE, stops
+        from portward.wording import holder
+
+        endpoint = check.endpoint
+        holders = tuple(row for row in check.listeners if row.netns is None and row.state is not State.CLAIMED)
+        holders = tuple(self._in_detail(row) for row in holders)
+        hint, fixes = None, []
+        if check.refusal is Refusal.IN_USE:
+            reason = (
+                f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
+            )
+            kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
+            free = self._free(snapshot, catalog.DEFAULT_RANGES[kind], f"port\0{endpoint.port}", endpoint.transport)
+            if free:
+                hint = f"{free} is free (in the {kind} range {catalog.DEFAULT_RANGES[kind]})"
+                fixes.append(Fix(f"use {free} instead", None, True))
+            fixes += [fix for row in holders[:1] for fix in stops(row)]
+        else:
+            reason, hint = _REFUSED[check.refusal or Refusal.IN_USE]
+        return Finding(
+            rule=RULE,
+            severity=Severity.ERROR,
+            message=f"{endpoint}/{endpoint.transport} is not available: {reason}",
+            port=endpoint.port,
+            transport=endpoint.transport,
+            holders=holders,
+            hint=hint,
+            fixes=tuple(fixes),
+        )
+
+    def check(self, options: Options | None = None, *, all_netns: bool = False) -> Check:
+        """Whether all that the project declares is free, or running as this very stack, and consistent.
+
+        Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
+        """
+        from portward import rules
+
+        snapshot = self._snapshot(self.project(options), all_netns)
+        findings = rules.judge(snapshot)
+        if any(finding.service for finding in findings):
+            # a finding shows a way out: judged again with free ports for just those services that need one
+            snapshot = self._with_free_ports(snapshot, {finding.service for finding in findings if finding.service})
+            findings = rules.judge(snapshot)
+        return Check((), findings, snapshot.reading, snapshot.project, self._reports(snapshot))
+
+    def services(self, options: Options | None = None) -> Services:
+        """What the project declares, and the state of each port now.
+
+        Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
+        """
+        snapshot = self._snapshot(self.project(options), all_netns=False)
+        assert snapshot.project is not None
+        inactive = tuple(self._report(snapshot, service) for service in snapshot.project.inactive)
+        return Services(snapshot.project, self._reports(snapshot), inactive, snapshot.reading)
+
+    def find(
+        self,
+        preferred: int | None = None,
+        *,
+        count: int = 1,
+        contiguous: bool = False,
+        ports: PortRange | None = None,
+    ) -> tuple[int, ...]:
+        """Free ports: `preferred` or the next above it (up to 100 more), else from a range. Nothing is recorded.
+
+        Each was bound a moment ago on every family, and let go again: nothing keeps it free. Raises NoFreePort.
+        """
+        from portward import allocate, catalog
+
+        if count < 1:
+            raise UsageError(f"cannot find {count} ports")
+        if preferred is not None and not 1 <= preferred <= LAST_PORT:
+            raise InvalidPort(f"{preferred} is not a port (1 to {LAST_PORT})")
+        asked = ports or catalog.DEFAULT_RANGES["other"]
+        key = f"find\0{self.root or os.getcwd()}"
+        request = PortRequest(key, asked, preferred, count, contiguous)
+        snapshot = Snapshot(self._read(udp=True), self._clock(), reserved=() if ports else self._reserved())
+        found: list[int] = []
+        for group in allocate.candidates(request, snapshot):
+            if all(self._is_free(port) for port in group):
+                found += group
+            if len(found) >= count:
+                return tuple(sorted(found))
+        where = f"from {preferred} to {min(preferred + allocate.FALLBACK, LAST_PORT)}" if preferred else f"in {asked}"
+        raise NoFreePort(f"No available ports found: {count} wanted {where}", hint="--range gives another range")
+
+    def catalog(self, query: str = "") -> tuple[CatalogEntry, ...]:
+        """What a port is customarily used for, or which port a service uses; everything for an empty query."""
+        from portward import catalog
+
+        if is_port_or_range(query):
+            parse_range(query)
+        return catalog.search(query)
+
+    def project(self, options: Options | None = None) -> Project:
+        """What the project's files declare. Raises NoProject, InvalidFile, UsageError."""
+        from portward import catalog
+        from portward.formats import format_of
+        from portward.formats.project import Options, declare
+        from portward.workspace import Files
+
+        if self.root is None:
+            raise NoProject(
+                "no project here (no compose file, portward.toml or .git from here up)",
+                hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
+            )
+        files = self._files or Files(self.root)
+        paths, complete = files.find(lambda path: format_of(path) is not None)
+        folder = os.path.basename(self.root) or "root"
+        project = declare(self.root, folder, paths, files.read, self.environment, options or Options())
+        skipped = () if complete else (Skipped(self.root, "too many files: not all were looked at"),)
+        return project.replace(
+            services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
+            inactive=tuple(_of_kind(service, catalog.kind_of) for service in project.inactive),
+            skipped=(*project.skipped, *skipped),
+        )
+
+    @property
+    def sockets(self) -> SocketReader:
+        """The reader of sockets, chosen when it is first needed."""
+        if self._sockets is None:
+            from portward.sockets import open_reader
+
+            self._sockets = open_reader()
+        return self._sockets
+
+    def _read(
+        self,
+        *,
+        udp: bool = False,
+        all_netns: bool = False,
+        ports: Collection[int] | None = None,
+        claims: Collection[int] | None = None,
+    ) -> Reading:
+        """The live truth: sockets, with containers and projects as their owners. `claims` widens `ports` for containers."""
+        from portward import engine
+
+        if ports is None or ports:
+            reading = self.sockets.read(udp=udp, all_netns=all_netns, ports=ports)
+        else:
+            reading = Reading(())
+        if engine.addresses(self.environment):
+            from portward.sockets import _docker
+
+            containers, unreached = engine.read(self.environment)
+            limit = claims if claims is not None else ports
+            reading = _docker.join(reading, containers, self.sockets.cgroup, limit, udp)
+            reading = reading.replace(skipped=(*reading.skipped, *unreached))
+        if not reading.listeners:
+            return reading
+        from portward.workspace import Roots
+
+        roots = Roots()
+        return reading.replace(listeners=tuple(self._labelled(row, roots) for row in reading.listeners))
+
+    def _labelled(self, row: Listener, roots: Roots) -> Listener:
+        """The row with the project that its process was started in, and with the service that its program's name tells."""
+        from portward.wording import is_interpreter
+
+        if row.container is not None:
+            folder = row.container.folder
+            return row.replace(container=row.container.replace(folder=os.path.realpath(folder))) if folder else row
+        if not row.processes:
+            return row
+        process = row.processes[0]
+        root = roots.of(process.cwd) if process.cwd else None
+        return row.replace(
+            project=os.path.basename(root) if root else None,
+            service=None if is_interpreter(process.name) else process.name,
+        )
+
+    def _snapshot(self, project: Project, all_netns: bool) -> Snapshot:
+        from portward import catalog
+        from portward.rules.occupancy import endpoints
+
+        claims = [spec for service in project.services for spec in service.claims]
+        wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
+        udp = any(endpoint.transport is Transport.UDP for endpoint in wanted)
+        reading = self._read(udp=udp, all_netns=all_netns)
+        refusals = {}
+        for endpoint in wanted:
+            refusal = self._refusal(endpoint)
+            if refusal is Refusal.IN_USE and not any(row.endpoint.overlaps(endpoint) for row in reading.listeners):
+                # nobody listens: a connection holds it, or what is left of one
+                blockers = self._read(udp=udp, ports={endpoint.port}).listeners
+                rows = tuple(row for row in blockers if row.endpoint.overlaps(endpoint))
+                if self._only_lingers(endpoint, rows):
+                    continue
+                reading = reading.replace(listeners=(*reading.listeners, *rows))
+            if refusal is not None:
+                refusals[endpoint] = refusal
+        return Snapshot(reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self._reserved())
+
+    def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
+        """The snapshot with a free port, of its kind's range, for each of the named services; no port twice."""
+        assert snapshot.project is not None
+        free: dict[str, int] = {}
+        for service in snapshot.project.services:
+            if service.name in names:
+                key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
+                offered = set(free.values())
+                port = self._free(snapshot, snapshot.ranges[service.kind], key, Transport.TCP, offered)
+                if port:
+                    free[service.name] = port
+        return snapshot.replace(free=free)
+
+    def _free(
+        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, without: Collection[int] = ()
+    ) -> int | None:
+        """A port of the range that nothing speaks against and that binds now, or None."""
+        from portward import allocate
+
+        if not snapshot.reserved:
+            snapshot = snapshot.replace(reserved=self._reserved())
+        request = PortRequest(key, ports, transport=transport)
+        for (port,) in allocate.candidates(request, snapshot):
+            if port not in without and self._is_free(port, transport):
+                return port
+        return None
+
+    def _reserved(self) -> tuple[PortRange, ...]:
+        """The ports that Portward never picks: privileged, ephemeral, and those that browsers refuse."""
+        from portward import catalog
+        from portward.sockets.bind import ephemeral_range
+
+        blocked = (PortRange(port, port) for port in catalog.BROWSER_BLOCKED)
+        return (catalog.PRIVILEGED, ephemeral_range(), *blocked)
+
+    def _is_free(self, port: int, transport: Transport = Transport.TCP) -> bool:
+        return self._refusal(Endpoint(ANY, port, transport)) is None
+
+    def _refusal(self, endpoint: Endpoint) -> Refusal | None:
+        from portward.sockets.bind import refusal
+
+        return refusal(endpoint)
+
+    def _only_lingers(self, endpoint: Endpoint, rows: Sequence[Listener]) -> bool:
+        """Whether just the rest of an old connection refuses a bind, which servers pass over with SO_REUSEADDR."""
+        from portward.sockets.bind import refusal
+
+        holding = [row for row in rows if row.netns is None and row.state is not State.CLAIMED and row.note is None]
+        return endpoint.transport is Transport.TCP and not holding and refusal(endpoint, reuse=True) is None
+
+    def _addresses(self, host: str) -> list[str]:
+        """The numeric addresses of a host that the user named. Raises UsageError if it has none."""
+        if host == ANY:
+            return [ANY]
+        import socket
+
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise UsageError(f"{host} has no address: {error.strerror}") from None
+        return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+    def _reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
+        services: Iterator[Service] = iter(snapshot.project.services if snapshot.project else ())
+        return tuple(self._report(snapshot, service) for service in services)
+
+    def _report(self, snapshot: Snapshot, service: Service) -> ServiceReport:
+        from portward.rules.occupancy import bound, occupancy
+
+        reports = []
+        for spec in service.ports:
+            found = occupancy(snapshot, service, spec) if spec.side == "host" else None
+            containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
+            endpoints = tuple(row.endpoint for row in containers)
+            state, holders = (found.state, found.holders) if found else (None, ())
+            reports.append(PortReport(spec, state, holders, endpoints))
+        return ServiceReport(service, tuple(reports))
+
+
+_REFUSED = {
+    Refusal.IN_USE: ("in use", None),
+    Refusal.NOT_PERMITTED: (
+        "not permitted: the system does not give this port to you",
+        "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose one above",
+    ),
+    Refusal.SANDBOXED: (
+        "sandboxed: a policy denies bind() here",
+        "ask outside the sandbox, or allow local binding in it",
+    ),
+    Refusal.NO_SUCH_ADDRESS: ("no such address on this machine", "`ip addr` lists the machine's addresses"),
+}
+
+
+def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
+    return service.replace(kind=kind_of(service.image, service.name))
+
+
+def _mentions(row: Listener, words: Sequence[str]) -> bool:
+    container = row.container
+    texts = [row.project, row.service, *(process.name for process in row.processes)]
+    texts += [" ".join(process.command) for process in row.processes]
+    texts += [container.name, container.image] if container else []
+    return any(word in text.lower() for word in words for text in texts if text)

@@ -1,0 +1,86 @@
+"""How holders, times and places are named in sentences: the same words in every finding, table and hint."""
+
+from __future__ import annotations
+
+from portward.model import Listener, Owners, Process, State
+
+_INTERPRETERS = (
+    "python", "pypy", "node", "nodejs", "deno", "bun", "java", "ruby", "perl", "php", "dotnet", "mono", "beam.smp", "erl",
+    "lua", "luajit", "sh", "bash", "dash", "zsh", "fish", "busybox", "npm", "npx", "pnpm", "yarn", "uv", "tsx", "ts-node",
+)  # fmt: skip
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_LONGEST_COMMAND = 60
+
+
+def is_interpreter(name: str) -> bool:
+    """Whether a process name only says what runs a program, not which: python3.11, node, java."""
+    return name.rstrip("0123456789.-") in _INTERPRETERS or name in _INTERPRETERS
+
+
+def command_line(process: Process, longest: int = _LONGEST_COMMAND) -> str:
+    """The command as one would type it, cut to `longest` characters; control characters are made visible."""
+    words = (word if word and not set(word) & set(" \"'$`\\|&;<>()*?") else f"'{word}'" for word in process.command)
+    return shown(" ".join(words), longest)
+
+
+def shown(text: str, longest: int = 200) -> str:
+    """A text from outside, safe to print: no control characters, at most `longest` characters."""
+    text = "".join(char if char.isprintable() else "?" for char in text[: longest + 1])
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def age(seconds: float) -> str:
+    """A duration in its largest unit: "2 h", "5 d"."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "0 s"
+
+
+def holder(row: Listener, now: float) -> str:
+    """Who holds a port, with what tells it from others: container and project, or pid, user, age, folder and command."""
+    if row.container is not None:
+        return _container(row)
+    if not row.processes:
+        return _nobody(row)
+    process = row.processes[0]
+    facts = [f"pid {process.pid}"]
+    if len(row.processes) > 1:
+        facts[0] += f" and {len(row.processes) - 1} more"
+    facts += [shown(process.user)] if process.user else []
+    facts += [age(now - process.started)] if process.started else []
+    facts += [process.unit] if process.unit else []
+    place = f"{shown(process.cwd, 80)}: " if process.cwd and process.cwd != "/" else ""
+    facts += [place + command_line(process)] if process.command else []
+    name = shown(process.name) + (", bound but not listening" if row.state is State.BOUND and not row.note else "")
+    return f"{name} ({', '.join(facts)})" + (f", {row.note}" if row.note else "")
+
+
+def brief(row: Listener) -> str:
+    """Who holds a port, in two words for a table: "python3 41287", "nexus-db-1", "hidden (root)"."""
+    if row.container is not None:
+        return shown(row.container.name) + (" (stopped)" if row.state is State.CLAIMED else "")
+    if row.processes:
+        return f"{shown(row.processes[0].name)} {row.processes[0].pid}"
+    if row.owners is Owners.HIDDEN:
+        return f"hidden ({row.user})"
+    return row.note or "no visible process"
+
+
+def _container(row: Listener) -> str:
+    container = row.container
+    assert container is not None
+    of = f" of project {shown(container.project)}" if container.project else f", image {shown(container.image)}"
+    place = f", {shown(container.folder, 80)}" if container.folder else ""
+    if row.state is State.CLAIMED:
+        return f"container {shown(container.name)}{of} (stopped, takes it when started{place})"
+    status = container.status[:1].lower() + container.status[1:]
+    return f"container {shown(container.name)}{of} ({shown(status)}{place})"
+
+
+def _nobody(row: Listener) -> str:
+    if row.owners is Owners.HIDDEN:
+        return f"a process of {row.user or 'another user'} that you are not permitted to see"
+    if row.note:
+        return f"a {row.note}"
+    return f"a socket of {row.user or 'unknown user'} that no visible process has open"

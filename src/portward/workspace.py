@@ -1,0 +1,134 @@
+"""Project files on disk: finds a project's folder and its files, and reads them.
+
+Nothing is written here yet. Folders that hold other people's code or built output are never entered.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SETTINGS = "portward.toml"
+COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_MARKERS = frozenset({SETTINGS, ".git", *COMPOSE_NAMES})
+
+_NOT_OURS = {
+    "node_modules",
+    "bower_components",
+    "vendor",
+    "third_party",
+    "site-packages",
+    "venv",
+    "dist",
+    "build",
+    "out",
+    "target",
+    "coverage",
+    "__pycache__",
+}
+_DEEPEST = 6
+_MOST_FILES = 20_000
+_LARGEST_FILE_BYTES = 4 << 20
+
+
+class TooLarge(OSError):
+    """A project file is larger than a file that people write."""
+
+
+def find_root(start: str) -> str | None:
+    """The folder of the project that `start` (a folder) is in, or None.
+
+    From there up to the nearest one with `.git` (a file or a folder): the topmost with a portward.toml, else the nearest with
+    a Compose file, else the one with `.git`. Without any `.git` above, only the first two count.
+    """
+    return Roots().of(os.path.abspath(start))
+
+
+class Roots:
+    """Finds the projects of many folders in one look: each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._markers: dict[str, frozenset[str]] = {}
+
+    def of(self, start: str) -> str | None:
+        """`find_root` for an absolute path."""
+        with_settings = with_compose = None
+        for folder in _upward(start):
+            markers = self._markers_of(folder)
+            if SETTINGS in markers:
+                with_settings = folder
+            if with_compose is None and not markers.isdisjoint(COMPOSE_NAMES):
+                with_compose = folder
+            if ".git" in markers:
+                return with_settings or with_compose or folder
+        return with_settings or with_compose
+
+    def _markers_of(self, folder: str) -> frozenset[str]:
+        if folder not in self._markers:
+            try:
+                self._markers[folder] = _MARKERS.intersection(os.listdir(folder))
+            except OSError:
+                self._markers[folder] = frozenset()
+        return self._markers[folder]
+
+
+def _upward(folder: str) -> Iterator[str]:
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return
+        folder = parent
+
+
+class Files:
+    """The files below a project's root, by paths relative to it with `/` between the parts."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], bool]:
+        """Sorted paths for which `wanted` says yes, and whether the whole tree was seen.
+
+        Hidden folders, links to folders, and folders of dependencies or built output are not entered; nor are other
+        projects below (a folder with a `.git` of its own), nor anything more than six folders deep.
+        """
+        found: list[str] = []
+        seen = 0
+        pending = [("", 0)]
+        while pending:
+            folder, depth = pending.pop()
+            for name, is_folder in self._entries(folder):
+                path = f"{folder}{name}"
+                seen += 1
+                if seen > _MOST_FILES:
+                    return sorted(found), False
+                if not is_folder:
+                    if wanted(path):
+                        found.append(path)
+                elif depth < _DEEPEST and self._is_ours(path, name):
+                    pending.append((f"{path}/", depth + 1))
+        return sorted(found), True
+
+    def _is_ours(self, path: str, name: str) -> bool:
+        if name in _NOT_OURS or name.startswith("."):
+            return False
+        return not os.path.lexists(os.path.join(self.root, path, ".git"))
+
+    def _entries(self, folder: str) -> list[tuple[str, bool]]:
+        try:
+            with os.scandir(os.path.join(self.root, folder)) as entries:
+                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        except OSError:
+            return []
+
+    def read(self, path: str) -> str:
+        """A file's text, line ends as they are. Raises OSError or UnicodeDecodeError."""
+        full = os.path.join(self.root, path)
+        with open(full, encoding="utf-8", newline="") as file:
+            if os.fstat(file.fileno()).st_size > _LARGEST_FILE_BYTES:
+                raise TooLarge(0, f"larger than {_LARGEST_FILE_BYTES >> 20} MiB")
+            return file.read()
