@@ -318,11 +318,12 @@ class Reading(Record):
 
 
 class Location(Record):
-    """A place in a file; line and column start at 1, the column counts code points."""
+    """A place in a file; line and column start at 1, the column counts code points. `excerpt` is what is written there."""
 
     path: str
     line: int
     column: int
+    excerpt: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
@@ -357,6 +358,11 @@ class PortSpec(Record):
     host_ip: str = ANY
     variables: tuple[str, ...] = ()
     host: str | None = None
+
+    @property
+    def place(self) -> Location:
+        """The location together with the text, for findings."""
+        return self.location.replace(excerpt=self.text)
 
     @property
     def range(self) -> PortRange | None:
@@ -414,6 +420,14 @@ class Project(Record):
     def specs(self) -> tuple[PortSpec, ...]:
         """Every port that the active part of the project writes."""
         return (*(spec for service in self.services for spec in service.ports), *self.references)
+
+
+class ComposeOptions(Record):
+    """What the user asked of Compose by hand: `--file`, `--profile` and `--env-file`, each possibly several times."""
+
+    files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
 
 
 class PortRequest(Record):

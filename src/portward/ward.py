@@ -10,10 +10,11 @@ import os
 import time
 
 from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
-from portward.errors import InvalidPort, NoFreePort, NoProject, UsageError
+from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.model import (
     ANY,
     LAST_PORT,
+    ComposeOptions,
     Endpoint,
     Finding,
     Fix,
@@ -30,6 +31,7 @@ from portward.model import (
     Refusal,
     Service,
     Severity,
+    Side,
     Skipped,
     Snapshot,
     State,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from portward.catalog import CatalogEntry
-    from portward.formats.project import Options
     from portward.sockets import SocketReader
     from portward.workspace import Files, Roots
 
@@ -125,7 +126,7 @@ class Portward:
     """The verbs of Portward, for the project in one folder of one machine.
 
     `root` is the project's folder, None outside any project. `sockets` reads the live truth, `files` the project's files,
-    `clock` gives seconds since the epoch, `environment` stands for the process's own.
+    `clock` gives seconds since the epoch, `environment` stands for the process's own, `narrate` is told of each step.
     """
 
     def __init__(
@@ -136,22 +137,27 @@ class Portward:
         files: Files | None = None,
         clock: Callable[[], float] = time.time,
         environment: Mapping[str, str] | None = None,
+        narrate: Callable[[str], None] | None = None,
     ) -> None:
         self.root = root
         self.environment = os.environ if environment is None else environment
         self._sockets = sockets
         self._files = files
         self._clock = clock
+        self._narrate = narrate or (lambda _step: None)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str] = ".") -> Portward:
+    def open(cls, path: str | os.PathLike[str] = ".", *, narrate: Callable[[str], None] | None = None) -> Portward:
         """The real thing, for the project that `path` (a folder) lies in. Raises UsageError if there is no such folder."""
         from portward import workspace
 
         folder = os.path.realpath(path)
         if not os.path.isdir(folder):
             raise UsageError(f"{os.fspath(path)} is not a folder" if os.path.exists(folder) else f"there is no {path}")
-        return cls(workspace.find_root(folder))
+        root = workspace.find_root(folder)
+        ward = cls(root, narrate=narrate)
+        ward._narrate(f"the project is {root}" if root else f"no project from {folder} upward")
+        return ward
 
     def ls(self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False) -> Reading:
         """Who listens on TCP (with `udp` also on UDP), as far as a query matches: a port, a range, or text in a name.
@@ -160,7 +166,9 @@ class Portward:
         """
         ranges = [parse_range(query) for query in queries if is_port_or_range(query)]
         words = [query.lower() for query in queries if not is_port_or_range(query)]
+        project, skipped = self._readable_project(shallow=True)
         reading = self._read(udp=udp, all_netns=all_netns)
+        reading = _named(reading, project).replace(skipped=(*reading.skipped, *skipped))
         if not queries:
             return reading
         rows = (row for row in reading.listeners if any(row.port in ports for ports in ranges) or _mentions(row, words))
@@ -177,13 +185,12 @@ class Portward:
             all_netns=all_netns,
             ports={port for _, port in wanted},
         )
-        declared, skipped = self._declared()
-        rows = tuple(self._who(port, argument, reading, declared) for argument, port in wanted)
+        project, skipped = self._readable_project()
+        reading = _named(reading, project)
+        rows = tuple(self._who(port, argument, reading, project) for argument, port in wanted)
         return WhoAnswer(rows, (*reading.skipped, *skipped))
 
-    def _who(
-        self, port: int, argument: PortArgument, reading: Reading, declared: Collection[tuple[Service, PortSpec]]
-    ) -> Who:
+    def _who(self, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:
         from portward import catalog
         from portward.rules.address_in_use import stops
 
@@ -193,15 +200,20 @@ class Portward:
             for row in reading.listeners
             if row.port == port
             and row.transport is argument.transport
+            and not _is_connection(row)
             and any(row.endpoint.overlaps(Endpoint(host, port, argument.transport)) for host in hosts)
         )
-        holding = [row for row in rows if row.netns is None and row.state is not State.CLAIMED]
+        holding = [row for row in rows if _holds(row)]
         return Who(
             port=port,
             transport=argument.transport,
             listeners=rows,
             ancestry=tuple(self.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
-            declared=tuple(spec.location for _, spec in declared if spec.range and port in spec.range),
+            declared=tuple(
+                spec.location
+                for spec in (project.specs if project else ())
+                if spec.side is Side.HOST and spec.range and port in spec.range
+            ),
             customary=catalog.customary(port, argument.transport),
             fixes=tuple(dict.fromkeys(fix for row in holding for fix in stops(row))),
         )
@@ -213,41 +225,50 @@ class Portward:
         with_units = (process.replace(unit=unit(self.sockets.cgroup(process.pid))) for process in row.processes)
         return row.replace(processes=tuple(with_units))
 
-    def _declared(self) -> tuple[list[tuple[Service, PortSpec]], tuple[Skipped, ...]]:
-        """The host ports of this project's files; files that cannot be read leave none, and say so."""
+    def _readable_project(self, *, shallow: bool = False) -> tuple[Project | None, tuple[Skipped, ...]]:
+        """The project where there is one; if its files cannot be read, why. `shallow` reads just its top folder."""
         if self.root is None:
-            return [], ()
+            return None, ()
         try:
-            project = self.project()
+            project = self.project(shallow=shallow)
         except UsageError as error:
-            return [], (Skipped(str(error).partition(": ")[0], error.message),)
-        found = [(service, spec) for service in project.services for spec in service.ports if spec.side == "host"]
-        return found, project.skipped
+            return None, (Skipped(str(error).partition(": ")[0], error.message),)
+        return project, project.skipped
 
     def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
         """Whether each port is free to bind now, and who is in the way of those that are not.
 
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
-        endpoints = [
-            Endpoint(host, port, argument.transport)
+        wanted = [
+            tuple(Endpoint(host, port, argument.transport) for host in self._addresses(argument.host))
             for argument in map(parse_port, ports)
             for port in argument.ports
-            for host in self._addresses(argument.host)
         ]
-        refusals = {endpoint: self._refusal(endpoint) for endpoint in endpoints}
-        asked = {endpoint.port for endpoint in endpoints}
-        refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal is Refusal.IN_USE}
-        udp = any(endpoint.transport is Transport.UDP for endpoint in endpoints)
-        reading = self._read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
-        checks = []
-        for endpoint, refusal in refusals.items():
-            rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
-            lingers = refusal is Refusal.IN_USE and self._only_lingers(endpoint, rows)
-            checks.append(PortCheck(endpoint, lingers or refusal is None, None if lingers else refusal, rows))
+        refusals = {endpoint: self._refusal(endpoint) for endpoints in wanted for endpoint in endpoints}
+        asked = {endpoint.port for endpoint in refusals}
+        # a bind that is not permitted may meet a holder too; one that is sandboxed must not need more of the system
+        telling = (Refusal.IN_USE, Refusal.NOT_PERMITTED)
+        refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal in telling}
+        udp = any(endpoint.transport is Transport.UDP for endpoint in refusals)
+        try:
+            reading = self._read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
+        except Unavailable as error:
+            reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
+        judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
+        checks = tuple(_of_host([judged[endpoint] for endpoint in endpoints]) for endpoints in wanted)
         snapshot = Snapshot(reading, self._clock())
-        findings = tuple(self._port_finding(check, snapshot) for check in checks if not check.available)
-        return Check(tuple(checks), findings, reading)
+        refused_checks = dict.fromkeys(check for check in checks if not check.available)
+        return Check(checks, tuple(self._port_finding(check, snapshot) for check in refused_checks), reading)
+
+    def _port_check(self, endpoint: Endpoint, refusal: Refusal | None, reading: Reading) -> PortCheck:
+        rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
+        lingers = refusal is Refusal.IN_USE and self._only_lingers(endpoint, rows)
+        holders = tuple(row for row in rows if not _is_connection(row))
+        if refusal is Refusal.IN_USE and not any(map(_holds, holders)):
+            # nobody else is in the way: then it is a connection, or what is left of one
+            holders = tuple(row for row in rows if row in holders or row.netns is None)
+        return PortCheck(endpoint, lingers or refusal is None, None if lingers else refusal, holders)
 
     def _port_finding(self, check: PortCheck, snapshot: Snapshot) -> Finding:
         from portward import catalog
@@ -255,8 +276,7 @@ class Portward:
         from portward.wording import holder
 
         endpoint = check.endpoint
-        holders = tuple(row for row in check.listeners if row.netns is None and row.state is not State.CLAIMED)
-        holders = tuple(self._in_detail(row) for row in holders)
+        holders = tuple(self._in_detail(row) for row in check.listeners if _holds(row))
         hint, fixes = None, []
         if check.refusal is Refusal.IN_USE:
             reason = (
@@ -265,9 +285,9 @@ class Portward:
             kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
             free = self._free(snapshot, catalog.DEFAULT_RANGES[kind], f"port\0{endpoint.port}", endpoint.transport)
             if free:
-                hint = f"{free} is free (in the {kind} range {catalog.DEFAULT_RANGES[kind]})"
-                fixes.append(Fix(f"use {free} instead", None, True))
-            fixes += [fix for row in holders[:1] for fix in stops(row)]
+                hint = f"use {free}, free in the {kind} range {catalog.DEFAULT_RANGES[kind]}"
+                fixes.append(Fix(hint, None, True))
+            fixes += [fix for row in holders[:1] if not _is_connection(row) for fix in stops(row)]
         else:
             reason, hint = _REFUSED[check.refusal or Refusal.IN_USE]
         return Finding(
@@ -281,7 +301,7 @@ class Portward:
             fixes=tuple(fixes),
         )
 
-    def check(self, options: Options | None = None, *, all_netns: bool = False) -> Check:
+    def check(self, options: ComposeOptions | None = None, *, all_netns: bool = False) -> Check:
         """Whether all that the project declares is free, or running as this very stack, and consistent.
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
@@ -296,7 +316,7 @@ class Portward:
             findings = rules.judge(snapshot)
         return Check((), findings, snapshot.reading, snapshot.project, self._reports(snapshot))
 
-    def services(self, options: Options | None = None) -> Services:
+    def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
@@ -345,11 +365,14 @@ class Portward:
             parse_range(query)
         return catalog.search(query)
 
-    def project(self, options: Options | None = None) -> Project:
-        """What the project's files declare. Raises NoProject, InvalidFile, UsageError."""
+    def project(self, options: ComposeOptions | None = None, *, shallow: bool = False) -> Project:
+        """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
+
+        Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
+        """
         from portward import catalog
         from portward.formats import format_of
-        from portward.formats.project import Options, declare
+        from portward.formats.project import declare
         from portward.workspace import Files
 
         if self.root is None:
@@ -358,9 +381,13 @@ class Portward:
                 hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
             )
         files = self._files or Files(self.root)
-        paths, complete = files.find(lambda path: format_of(path) is not None)
+        if shallow:
+            paths, complete = [path for path in files.top() if format_of(path) in ("compose", "dotenv")], True
+        else:
+            paths, complete = files.find(lambda path: format_of(path) is not None)
         folder = os.path.basename(self.root) or "root"
-        project = declare(self.root, folder, paths, files.read, self.environment, options or Options())
+        self._narrate(f"reading {', '.join(paths) or 'no file'}")
+        project = declare(self.root, folder, paths, files.read, self.environment, options or ComposeOptions())
         skipped = () if complete else (Skipped(self.root, "too many files: not all were looked at"),)
         return project.replace(
             services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
@@ -390,12 +417,14 @@ class Portward:
 
         if ports is None or ports:
             reading = self.sockets.read(udp=udp, all_netns=all_netns, ports=ports)
+            self._narrate(f"{len(reading.listeners)} sockets by the reader {self.sockets.name}")
         else:
             reading = Reading(())
         if engine.addresses(self.environment):
             from portward.sockets import _docker
 
             containers, unreached = engine.read(self.environment)
+            self._narrate(f"{len(containers)} containers by {', '.join(engine.addresses(self.environment))}")
             limit = claims if claims is not None else ports
             reading = _docker.join(reading, containers, self.sockets.cgroup, limit, udp)
             reading = reading.replace(skipped=(*reading.skipped, *unreached))
@@ -488,11 +517,16 @@ class Portward:
         return refusal(endpoint)
 
     def _only_lingers(self, endpoint: Endpoint, rows: Sequence[Listener]) -> bool:
-        """Whether just the rest of an old connection refuses a bind, which servers pass over with SO_REUSEADDR."""
+        """Whether just the rest of an old connection refuses a bind, which servers pass over with SO_REUSEADDR.
+
+        With no row at all, the bind is asked once more as it was: what refused it is gone by now, or is not shown to us.
+        """
         from portward.sockets.bind import refusal
 
-        holding = [row for row in rows if row.netns is None and row.state is not State.CLAIMED and row.note is None]
-        return endpoint.transport is Transport.TCP and not holding and refusal(endpoint, reuse=True) is None
+        holding = [row for row in rows if _holds(row)]
+        if endpoint.transport is not Transport.TCP or not all(map(_is_connection, holding)):
+            return False
+        return refusal(endpoint, reuse=bool(holding)) is None
 
     def _addresses(self, host: str) -> list[str]:
         """The numeric addresses of a host that the user named. Raises UsageError if it has none."""
@@ -504,6 +538,8 @@ class Portward:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError as error:
             raise UsageError(f"{host} has no address: {error.strerror}") from None
+        except UnicodeError:
+            raise UsageError(f"{host!r} is not the name of a host") from None
         return list(dict.fromkeys(str(address[4][0]) for address in found))
 
     def _reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
@@ -539,6 +575,35 @@ _REFUSED = {
 
 def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
     return service.replace(kind=kind_of(service.image, service.name))
+
+
+def _holds(row: Listener) -> bool:
+    """Whether a row is a socket of our own network namespace: one that a new socket can meet."""
+    return row.netns is None and row.state is not State.CLAIMED
+
+
+def _is_connection(row: Listener) -> bool:
+    """Whether a row is a connection with that local port, or the rest of one: it may refuse a bind, but serves nobody."""
+    return row.state is State.BOUND and row.note is not None
+
+
+def _of_host(checks: Sequence[PortCheck]) -> PortCheck:
+    """The answer for a host: of several addresses, the first that is refused; one that this machine lacks refuses nothing."""
+    here = [check for check in checks if check.refusal is not Refusal.NO_SUCH_ADDRESS] or checks
+    return next((check for check in here if not check.available), here[0])
+
+
+def _named(reading: Reading, project: Project | None) -> Reading:
+    """The reading with the services of this very project named as its files name them."""
+    if project is None or not project.services:
+        return reading
+    from portward.rules.occupancy import is_ours
+
+    rows = []
+    for row in reading.listeners:
+        mine = next((service.name for service in project.services if is_ours(row, service, project)), None)
+        rows.append(row.replace(project=project.name, service=mine) if mine else row)
+    return reading.replace(listeners=tuple(rows))
 
 
 def _mentions(row: Listener, words: Sequence[str]) -> bool:

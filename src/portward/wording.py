@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from portward.model import Listener, Owners, Process, State
 
 _INTERPRETERS = (
     "python", "pypy", "node", "nodejs", "deno", "bun", "java", "ruby", "perl", "php", "dotnet", "mono", "beam.smp", "erl",
     "lua", "luajit", "sh", "bash", "dash", "zsh", "fish", "busybox", "npm", "npx", "pnpm", "yarn", "uv", "tsx", "ts-node",
 )  # fmt: skip
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _LONGEST_COMMAND = 60
 
@@ -18,13 +21,15 @@ def is_interpreter(name: str) -> bool:
 
 
 def command_line(process: Process, longest: int = _LONGEST_COMMAND) -> str:
-    """The command as one would type it, cut to `longest` characters; control characters are made visible."""
-    words = (word if word and not set(word) & set(" \"'$`\\|&;<>()*?") else f"'{word}'" for word in process.command)
+    """The command as one would type it, the program without its folder, cut to `longest` characters."""
+    typed = (process.command[0].rpartition("/")[2], *process.command[1:]) if process.command else ()
+    words = (word if word and not set(word) & set(" \"'$`\\|&;<>()*?") else f"'{word}'" for word in typed)
     return shown(" ".join(words), longest)
 
 
 def shown(text: str, longest: int = 200) -> str:
-    """A text from outside, safe to print: no control characters, at most `longest` characters."""
+    """A text from outside, safe to print: no control characters, no password of a URL, at most `longest` characters."""
+    text = _PASSWORD.sub(r"\1***@", text)
     text = "".join(char if char.isprintable() else "?" for char in text[: longest + 1])
     return text if len(text) <= longest else text[: longest - 1] + "…"
 

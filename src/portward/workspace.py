@@ -93,8 +93,8 @@ class Files:
     def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], bool]:
         """Sorted paths for which `wanted` says yes, and whether the whole tree was seen.
 
-        Hidden folders, links to folders, and folders of dependencies or built output are not entered; nor are other
-        projects below (a folder with a `.git` of its own), nor anything more than six folders deep.
+        Hidden folders, links to folders, and folders of dependencies or built output are not entered; nor are projects
+        of their own below this one (`.git`, a Compose file, a portward.toml), nor anything more than six folders deep.
         """
         found: list[str] = []
         seen = 0
@@ -113,10 +113,14 @@ class Files:
                     pending.append((f"{path}/", depth + 1))
         return sorted(found), True
 
+    def top(self) -> list[str]:
+        """The names of the files in the root itself, sorted."""
+        return sorted(name for name, is_folder in self._entries("") if not is_folder)
+
     def _is_ours(self, path: str, name: str) -> bool:
         if name in _NOT_OURS or name.startswith("."):
             return False
-        return not os.path.lexists(os.path.join(self.root, path, ".git"))
+        return not any(os.path.lexists(os.path.join(self.root, path, marker)) for marker in _MARKERS)
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
         try:

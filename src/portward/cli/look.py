@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from portward.arguments import is_port_or_range, parse_range
-from portward.cli.output import show
+from portward.cli.terminal import open_ward, show
 from portward.errors import InvalidPort, UsageError
 from portward.ward import Portward
 
@@ -24,7 +24,7 @@ def ls(arguments: Namespace) -> int:
     """`portward ls`"""
     from portward.render import documents, text
 
-    reading = Portward.open(arguments.directory).ls(arguments.query, udp=arguments.udp, all_netns=arguments.all_netns)
+    reading = open_ward(arguments).ls(arguments.query, udp=arguments.udp, all_netns=arguments.all_netns)
     show(arguments, lambda: documents.ls(reading), lambda: text.ls(reading, arguments.query))
     return 1 if arguments.query and not reading.listeners else 0
 
@@ -38,7 +38,7 @@ def who(arguments: Namespace) -> int:
     """`portward who`"""
     from portward.render import documents, text
 
-    answer = Portward.open(arguments.directory).who(arguments.port, all_netns=arguments.all_netns)
+    answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns)
     show(arguments, lambda: documents.who(answer), lambda: text.who(answer, time.time()))
     return 0 if all(row.listeners for row in answer.ports) else 1
 
@@ -62,7 +62,7 @@ def find(arguments: Namespace) -> int:
         preferred = asked.low
     if preferred is not None and arguments.range:
         raise UsageError("PORT and --range exclude each other")
-    ports = Portward.open(arguments.directory).find(
+    ports = open_ward(arguments).find(
         preferred,
         count=arguments.count,
         contiguous=arguments.contiguous,

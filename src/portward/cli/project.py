@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from portward.cli.output import paint, show
+from portward.cli.terminal import open_ward, paint, show
 from portward.errors import UsageError
-from portward.model import Severity
-from portward.ward import Portward
+from portward.model import ComposeOptions, Severity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from portward.formats.project import Options
     from portward.ward import Check
 
 
@@ -47,7 +45,7 @@ def glance(arguments: Namespace) -> int:
     """`portward` alone: the project's state where there is a project, else what listens."""
     from portward.render import documents, text
 
-    ward = Portward.open(arguments.directory)
+    ward = open_ward(arguments)
     if ward.root is not None:
         answer = ward.check()
         show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
@@ -63,13 +61,13 @@ def glance(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace) -> Check:
     if not arguments.what:
-        return Portward.open(arguments.directory).check(_options(arguments), all_netns=arguments.all_netns)
+        return open_ward(arguments).check(_options(arguments), all_netns=arguments.all_netns)
     folder = os.path.join(arguments.directory, arguments.what[0])
     if len(arguments.what) == 1 and not _is_port(arguments.what[0]):
         if not os.path.isdir(folder):
             raise UsageError(f"{arguments.what[0]} is neither a port nor a folder")
-        return Portward.open(folder).check(_options(arguments), all_netns=arguments.all_netns)
-    return Portward().check_ports(arguments.what, all_netns=arguments.all_netns)
+        return open_ward(arguments, folder).check(_options(arguments), all_netns=arguments.all_netns)
+    return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
 
 
 def _is_port(text: str) -> bool:
@@ -86,7 +84,7 @@ def services(arguments: Namespace) -> int:
     """`portward services`"""
     from portward.render import documents, text
 
-    answer = Portward.open(arguments.directory).services(_options(arguments))
+    answer = open_ward(arguments).services(_options(arguments))
     show(arguments, lambda: documents.services(answer), lambda: text.services(answer))
     return 0
 
@@ -98,7 +96,5 @@ def _add_compose(parser: ArgumentParser) -> None:
     group.add_argument("--env-file", action="append", default=[], metavar="F", help="variables, instead of .env")
 
 
-def _options(arguments: Namespace) -> Options:
-    from portward.formats.project import Options
-
-    return Options(tuple(arguments.file), tuple(arguments.profile), tuple(arguments.env_file))
+def _options(arguments: Namespace) -> ComposeOptions:
+    return ComposeOptions(tuple(arguments.file), tuple(arguments.profile), tuple(arguments.env_file))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from portward.model import Record, Service, Skipped
+
 FORMATS: dict[str, tuple[str, ...]] = {
     "compose": (
         "compose.yaml",
@@ -25,6 +27,15 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ),
 }
 _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
+
+
+class Stack(Record):
+    """What Compose files declare: the project's name if they give one, active and inactive services, loose ends."""
+
+    name: str | None
+    services: tuple[Service, ...]
+    inactive: tuple[Service, ...]
+    skipped: tuple[Skipped, ...]
 
 
 def format_of(path: str) -> str | None:

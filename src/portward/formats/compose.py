@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 
 from portward.errors import InvalidFile
-from portward.formats import urls
+from portward.formats import Stack, urls
 from portward.formats.compose_ports import PortError, Published, parse_long, parse_short, typed
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import Expansion, TemplateError, expand
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, parse, scalars
-from portward.model import Location, PortSpec, Record, Role, Service, Side, Skipped, Span
+from portward.model import Location, PortSpec, Role, Service, Side, Skipped, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,29 +26,7 @@ if TYPE_CHECKING:
 
     from portward.formats.yaml_tree import Node
 
-FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
-_NOT_FOLLOWED = ("include", "extends")
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
-
-
-class Stack(Record):
-    """What the files declare: the project's name if they give one, active and inactive services, loose ends."""
-
-    name: str | None
-    services: tuple[Service, ...]
-    inactive: tuple[Service, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def project_name(folder: str) -> str:
-    """The name that Compose gives a project by its folder: lower case, and only letters, digits, `-` and `_`."""
-    return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")
 
 
 def read(files: Values[str, str], values: Values[str, str], profiles: Collection[str] = ()) -> Stack:

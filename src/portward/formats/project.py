@@ -11,13 +11,21 @@ from __future__ import annotations
 import re
 
 from portward.errors import InvalidFile, UsageError
-from portward.formats import compose, dotenv, format_of
-from portward.model import PortSpec, Project, Record, Role, Service, Side, Skipped
+from portward.formats import Stack, dotenv, format_of
+from portward.model import ComposeOptions, PortSpec, Project, Role, Service, Side, Skipped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+COMPOSE_OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+"""Where Compose looks, in its order: note yaml before yml here, and yml before yaml for the override."""
 _SCHEMES = {
     "mongodb": "mongo",
     "mongodb+srv": "mongo",
@@ -38,21 +46,13 @@ _SYNONYMS = {
 _WORDS_OF_EVERY_URL = {"react", "app", "vite", "next", "public", "nuxt", "url", "uri", "base", "host", "http", "https"}
 
 
-class Options(Record):
-    """What the user asked Compose for by hand: `--file`, `--profile` and `--env-file`, each possibly several times."""
-
-    files: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
-    env_files: tuple[str, ...] = ()
-
-
 def declare(
     root: str,
     folder: str,
     paths: Sequence[str],
     read: Callable[[str], str],
     environment: Mapping[str, str],
-    options: Options,
+    options: ComposeOptions,
 ) -> Project:
     """What the files of a project declare.
 
@@ -71,7 +71,7 @@ def declare(
     values = {**defined, **environment}
     files = _compose_files(paths, values, options)
     profiles = (*options.profiles, *_split(values.get("COMPOSE_PROFILES", ""), ","))
-    stack = compose.read({path: _asked(path, read) for path in files}, values, profiles)
+    stack = _stack({path: _asked(path, read) for path in files}, values, profiles)
     references: list[PortSpec] = [spec for found in variables for spec in dotenv.ports(found)]
     skipped = list(stack.skipped)
     for path in paths:
@@ -79,7 +79,7 @@ def declare(
             found_here, problem = _read_other(path, read, environment)
             references += found_here
             skipped += problem
-    name = values.get("COMPOSE_PROJECT_NAME") or stack.name or compose.project_name(folder) or folder
+    name = values.get("COMPOSE_PROJECT_NAME") or stack.name or compose_name(folder) or folder
     services, loose = _link(stack.services or _bare_services(references, name), references)
     return Project(
         name=name,
@@ -92,7 +92,12 @@ def declare(
     )
 
 
-def _env_files(paths: Sequence[str], environment: Mapping[str, str], options: Options) -> tuple[str, ...]:
+def compose_name(folder: str) -> str:
+    """The name that Compose gives a project by its folder: lower case, and only letters, digits, `-` and `_`."""
+    return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")
+
+
+def _env_files(paths: Sequence[str], environment: Mapping[str, str], options: ComposeOptions) -> tuple[str, ...]:
     if options.env_files:
         return options.env_files
     if environment.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "true"):
@@ -100,17 +105,25 @@ def _env_files(paths: Sequence[str], environment: Mapping[str, str], options: Op
     return _split(environment.get("COMPOSE_ENV_FILES", ""), ",") or ((".env",) if ".env" in paths else ())
 
 
-def _compose_files(paths: Sequence[str], values: Mapping[str, str], options: Options) -> tuple[str, ...]:
+def _compose_files(paths: Sequence[str], values: Mapping[str, str], options: ComposeOptions) -> tuple[str, ...]:
     """The Compose files in force: those asked for, else COMPOSE_FILE, else the first usual name and its override."""
     if options.files:
         return options.files
     if chosen := values.get("COMPOSE_FILE"):
         return _split(chosen, values.get("COMPOSE_PATH_SEPARATOR") or ":")
-    base = next((name for name in compose.FILES if name in paths), None)
+    base = next((name for name in COMPOSE_FILES if name in paths), None)
     if base is None:
         return ()
-    override = next((name for name in compose.OVERRIDES if name in paths), None)
+    override = next((name for name in COMPOSE_OVERRIDES if name in paths), None)
     return (base, override) if override else (base,)
+
+
+def _stack(files: Mapping[str, str], values: Mapping[str, str], profiles: Sequence[str]) -> Stack:
+    if not files:
+        return Stack(None, (), (), ())
+    from portward.formats import compose  # with it a YAML parser, which a project without Compose does without
+
+    return compose.read(files, values, profiles)
 
 
 def _split(text: str, separator: str) -> tuple[str, ...]:

@@ -5,9 +5,8 @@ Absent is null, ports are integers, times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-import json
-
 from portward.model import Severity
+from portward.wording import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 def dump(document: Document) -> str:
     """The document as text: readable, and one document to any parser."""
+    import json  # costs as much as a bind of a hundred ports: only for those who asked for JSON
+
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
@@ -185,7 +186,12 @@ def _who(row: Who) -> Document:
 
 
 def _location(place: Location) -> Document:
-    return {"path": place.path, "line": place.line, "column": place.column}
+    return {
+        "path": place.path,
+        "line": place.line,
+        "column": place.column,
+        "text": shown(place.excerpt) if place.excerpt else None,
+    }
 
 
 def _fix(fix: Fix) -> Document:
@@ -228,7 +234,7 @@ def _port(report: PortReport) -> Document:
         "path": spec.location.path,
         "line": spec.location.line,
         "column": spec.location.column,
-        "text": spec.text,
+        "text": shown(spec.text),
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address, "port": endpoint.port} for endpoint in report.bound],
     }

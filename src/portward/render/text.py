@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from portward.catalog import CatalogEntry
-    from portward.model import Finding, Listener, Reading, Skipped
+    from portward.model import Finding, Fix, Listener, Reading, Skipped
     from portward.ward import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
 
 WIDTH = 100
@@ -133,8 +133,7 @@ def _who(row: Who, now: float) -> Iterator[str]:
         yield f"declared in {_list(str(place) for place in row.declared)}"
     if row.customary:
         yield _cut(f"customarily {_list(row.customary)}")
-    for fix in row.fixes:
-        yield f"hint: to {fix.title}: `{fix.command}`" if fix.command else f"hint: {fix.title}"
+    yield from _hints(None, row.fixes)
 
 
 def _split_families(rows: Sequence[Listener]) -> str:
@@ -196,23 +195,28 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
     counts = [f"{len(ports)} port{'s' * (len(ports) != 1)} published"]
     running = sum(report.state is PortState.RUNNING for report in ports)
     rules = [finding.rule for finding in answer.findings]
-    words = {
-        "address-in-use": "in the way",
-        "duplicate-host-port": "published twice",
-        "stale-port-reference": "stale reference",
-        "invalid-port": "invalid",
-    }
+    words = {"address-in-use": "in the way", "duplicate-host-port": "published twice", "invalid-port": "invalid"}
+    words["stale-port-reference"] = "stale reference" + "s" * (rules.count("stale-port-reference") != 1)
     counts += [f"{running} running"] if running else []
     counts += [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
     return ", ".join(counts if rules or running else [*counts, "all free"])
 
 
 def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
-    yield f"{paint(f'{finding.severity}:', finding.severity)} {finding.message}"
+    yield f"{paint(f'{finding.severity}:', str(finding.severity))} {finding.message}"
+    width = max((len(str(place)) for place in finding.locations), default=0)
     for place in finding.locations:
-        yield f"  {place}"
-    if finding.hint:
-        yield f"  hint: {finding.hint}"
+        yield _cut(f"  {str(place).ljust(width)}   {shown(place.excerpt or '')}".rstrip())
+    yield from _hints(finding.hint, finding.fixes, "  ")
+
+
+def _hints(hint: str | None, fixes: Iterable[Fix], indent: str = "") -> Iterator[str]:
+    """Every way out, a line each; the hint first, unless it is the title of a fix."""
+    fixes = list(fixes)
+    if hint and hint not in (fix.title for fix in fixes):
+        yield f"{indent}hint: {hint}"
+    for fix in fixes:
+        yield f"{indent}hint: {fix.title}: `{fix.command}`" if fix.command else f"{indent}hint: {fix.title}"
 
 
 def services(answer: Services) -> Iterator[str]:

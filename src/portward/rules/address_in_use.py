@@ -42,9 +42,9 @@ def _finding(snapshot: Snapshot, service: Service, spec: PortSpec, holders: tupl
         service=service.name,
         port=spec.range.low if spec.range else None,
         transport=Transport(spec.protocol.lower()),
-        locations=(spec.location, *(other.location for other in definitions(service, spec))),
+        locations=(spec.place, *(other.place for other in definitions(service, spec))),
         holders=holders,
-        hint="; or ".join(f"{fix.title}{f': `{fix.command}`' if fix.command else ''}" for fix in fixes) or None,
+        hint=fixes[0].title if fixes else None,
         fixes=fixes,
     )
 
@@ -75,14 +75,16 @@ def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix
     port = snapshot.free.get(service.name)
     if port is None or spec.range is None:
         return
-    kind = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
+    why = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
+    title = f"publish {service.name} on {port} ({why})"
+    defined = definitions(service, spec)
     variables = [name for name in spec.variables if name.isidentifier()]
-    if variables and spec.origin == "compose":
-        where = ", ".join(str(other.location) for other in definitions(service, spec)) or "the environment"
-        title = f"give {service.name} {port} ({kind}) by {variables[0]} in {where}"
-        yield Fix(title, f"{variables[0]}={port} docker compose up -d {service.name}", True)
-    else:
-        yield Fix(f"give {service.name} {port} ({kind}) in {spec.location}", None, True)
+    if not variables or spec.origin != "compose":
+        yield Fix(f"{title}, written in {spec.location}", None, True)
+        return
+    if defined:
+        title += f", for good in {' and '.join(str(other.location) for other in defined)}"
+    yield Fix(title, f"{variables[0]}={port} docker compose up -d {service.name}", True)
 
 
 def stops(row: Listener) -> Iterator[Fix]:

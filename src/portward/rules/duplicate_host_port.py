@@ -68,7 +68,7 @@ def _finding(
         port=shared.low,
         transport=Transport(spec.protocol.lower()) if spec.protocol.lower() in ("tcp", "udp") else None,
         locations=tuple(
-            place.location for owner, entry in (first, second) for place in (entry, *definitions(owner, entry))
+            place.place for owner, entry in (first, second) for place in (entry, *definitions(owner, entry))
         ),
         hint=f"{port} is free for {other.name}" if port else None,
         fixes=fixes,

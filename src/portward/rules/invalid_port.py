@@ -43,6 +43,6 @@ def _finding(spec: PortSpec, number: str) -> Finding:
         severity=Severity.ERROR,
         message=f"{name}: {message}" if name else message,
         service=spec.service,
-        locations=(spec.location,),
+        locations=(spec.place,),
         hint=hint,
     )

@@ -61,15 +61,16 @@ def _finding(service: Service, spec: PortSpec, known: list[range]) -> Finding:
     side = "listens on" if spec.side is Side.CONTAINER else "is published on"
     what = "the fallback" if spec.role is Role.FALLBACK else "a URL"
     names = f" for {spec.variables[0]}" if spec.variables else ""
-    edit = f"write {known[0][0]} instead of {spec.published} in {spec.location}"
-    source = next((claim.location for claim in service.claims if claim.side is Side.HOST), None)
+    edit = f"write {known[0][0]} there instead of {spec.published}"
+    if spec.side is Side.HOST and service.claims:
+        edit += f", as in {service.claims[0].location}"
     return Finding(
         rule=RULE,
         severity=Severity.WARNING,
         message=f"{what}{names} says port {spec.published}, but {service.name} {side} {ports}",
         service=service.name,
         port=spec.range.low if spec.range else None,
-        locations=(spec.location,),
-        hint=f"{edit}" + (f" ({service.name}'s port is set in {source})" if source else ""),
+        locations=(spec.place,),
+        hint=edit,
         fixes=(Fix(edit, None, True),),
     )

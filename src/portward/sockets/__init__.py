@@ -30,8 +30,9 @@ if TYPE_CHECKING:
             sockets, with `all_netns` also those of every network namespace that may be entered. With `ports`, only those
             ports, but also the connections that hold one of them (state `bound`, with a `note`).
 
-            Never fails because a process vanished: what could not be read is in `Reading.skipped`, or its row says
-            that the owner is hidden. Not an atomic picture: sockets come and go while it is taken.
+            Raises Unavailable where the system refuses to list sockets at all. Never fails because a process vanished:
+            what could not be read is in `Reading.skipped`, or its row says that the owner is hidden. Not an atomic
+            picture: sockets come and go while it is taken.
             """
 
         def ancestry(self, process: Process) -> tuple[Process, ...]:
@@ -52,8 +53,10 @@ def open_reader(name: str | None = None) -> SocketReader:
 
         return LinuxReader()
     if name == "psutil":
-        from portward.sockets._psutil import PsutilReader
-
+        try:
+            from portward.sockets._psutil import PsutilReader
+        except ImportError:
+            raise UsageError("this reader of sockets needs psutil", hint="pip install psutil") from None
         return PsutilReader()
     raise UsageError(f"{name!r} is not a reader of sockets", hint="PORTWARD_SOCKETS is linux or psutil")
 

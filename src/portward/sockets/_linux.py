@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from portward.errors import Unavailable
 from portward.model import Endpoint, Listener, Owners, Process, Reading, Skipped, State, Transport
 from portward.sockets import _proc
 from portward.sockets._netlink import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 _HELD = 1 << LISTEN | 1 << BOUND_INACTIVE
+_FEW_PORTS = 16  # more are cheaper to pick out of everything
 _UDP_STATES = 1 << CLOSE | 1 << ESTABLISHED  # a connected UDP socket holds its port too
 
 
@@ -33,7 +35,11 @@ class LinuxReader:
 
     def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
         """See `SocketReader.read`."""
-        rows: list[tuple[str | None, SocketRow]] = [(None, row) for row in _sockets(udp, ports)]
+        try:
+            rows: list[tuple[str | None, SocketRow]] = [(None, row) for row in _sockets(udp, ports)]
+        except OSError as error:
+            reason = f"the kernel does not list its sockets here: {error.strerror}"
+            raise Unavailable(reason, hint="PORTWARD_SOCKETS=psutil reads /proc/net instead") from None
         skipped: list[Skipped] = []
         if all_netns:
             from portward.sockets import _netns
@@ -64,11 +70,11 @@ def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
             rows = diag.dump(_TCP, _HELD)
             return rows + diag.dump(_UDP, _UDP_STATES) if udp else rows
         rows = []
-        for port in sorted(ports):
+        for port in sorted(ports) if len(ports) <= _FEW_PORTS else [None]:
             rows += diag.dump(_TCP, ANY_STATE | 1 << BOUND_INACTIVE, port)
             if udp:
                 rows += diag.dump(_UDP, _UDP_STATES, port)
-        return rows
+        return [row for row in rows if row.port in ports]
 
 
 def _listener(

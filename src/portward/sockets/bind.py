@@ -7,6 +7,7 @@ moment: only a socket that is kept does.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 from portward.model import ANY, LAST_PORT, Endpoint, PortRange, Refusal, Transport
@@ -20,35 +21,36 @@ _REFUSALS = {
     errno.EPERM: Refusal.SANDBOXED,
     errno.EADDRNOTAVAIL: Refusal.NO_SUCH_ADDRESS,
     errno.EAFNOSUPPORT: Refusal.NO_SUCH_ADDRESS,
+    errno.EINVAL: Refusal.NO_SUCH_ADDRESS,  # a link-local address without its interface, a group's address
 }
 
 
 def refusal(endpoint: Endpoint, *, reuse: bool = False) -> Refusal | None:
     """Why a bind to the endpoint is refused now, or None where it would succeed.
 
-    `ANY` asks every family, wildcard and loopback; an IPv6 wildcard is asked alone (IPV6_V6ONLY), so that each family
-    answers for itself. A family that this machine lacks refuses nothing. With `reuse`, the socket sets SO_REUSEADDR as
-    most servers do, which passes over connections in TIME_WAIT (socket(7)). Raises OSError for anything unforeseen.
+    `ANY` asks every family, wildcard and loopback, each for itself (IPV6_V6ONLY). A family that this machine lacks refuses
+    nothing. With `reuse`, the socket sets SO_REUSEADDR as most servers do, which passes over connections in TIME_WAIT
+    (socket(7)); not on Windows, where it would pass over everything. Raises OSError for anything unforeseen.
     """
     if endpoint.address != ANY:
-        return _refusal(endpoint.address, endpoint.port, endpoint.transport, reuse)
-    answers = [_refusal(address, endpoint.port, endpoint.transport, reuse) for address in EVERY_ADDRESS]
+        return _refusal(endpoint, reuse)
+    answers = [_refusal(endpoint.replace(address=address, v6only=True), reuse) for address in EVERY_ADDRESS]
     refused = [answer for answer in answers if answer is not None]
     if Refusal.NO_SUCH_ADDRESS in refused and len(refused) < len(answers):
         refused = [answer for answer in refused if answer is not Refusal.NO_SUCH_ADDRESS]
     return refused[0] if refused else None
 
 
-def _refusal(address: str, port: int, transport: Transport, reuse: bool) -> Refusal | None:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
+def _refusal(endpoint: Endpoint, reuse: bool) -> Refusal | None:
+    family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if endpoint.transport is Transport.UDP else socket.SOCK_STREAM
     try:
         with socket.socket(family, kind) as probe:
-            if reuse:
+            if reuse and os.name != "nt":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if address == "::":
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((address, port))
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, bool(endpoint.v6only))
+            probe.bind((endpoint.address, endpoint.port))
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise

@@ -1,9 +1,11 @@
-"""Where answers go: text or JSON on stdout, nothing with `--quiet`."""
+"""What all verbs do alike: open the project, and show the answer as text, as JSON, or not at all."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +14,16 @@ if TYPE_CHECKING:
 
     from portward.render.documents import Document
     from portward.render.text import Paint
+
+
+def open_ward(arguments: Namespace, folder: str | None = None) -> Portward:
+    """The project of `-C`, or of a folder; with `--verbose` each step is told on stderr."""
+    narrate = _to_stderr if arguments.verbose else None
+    return Portward.open(arguments.directory if folder is None else folder, narrate=narrate)
+
+
+def _to_stderr(step: str) -> None:
+    print(f"portward: {step}", file=sys.stderr)
 
 
 def show(arguments: Namespace, document: Callable[[], Document], text: Callable[[], Iterable[str]]) -> None:

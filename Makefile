@@ -1,0 +1,60 @@
+# Everything that a developer types. `make demo` and `make test` set up what they need by themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint pytest bench docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo    install Portward into $(VENV) and check examples/nexus with it'
+	@echo 'make test    the gate: ruff, mypy, and every test'
+	@echo 'make bench   Portward paired with its peers, in one table'
+	@echo 'make docs    write the generated parts of the documentation anew'
+	@echo 'make clean   remove $(VENV) and caches'
+	@echo 'PYTHON=python3.12 VENV=.venv-3.12 choose another interpreter and folder'
+
+demo: $(VENV)/.demo
+	@$(BIN)/portward -C examples/nexus check; code=$$?; \
+	echo "portward check: exit $$code"; [ $$code -le 1 ]
+
+test: lint pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.generated_docs
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo 'installing Portward into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	@echo 'installing Portward and its development tools into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+# What may be missing on a fresh system is told before anything fails.
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+	echo 'make: $(PYTHON) is missing: apt-get install python3 python3-venv, or PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "make: Portward needs Python 3.11 or newer; $$($(PYTHON) --version) is too old (PYTHON=python3.12 chooses another)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo 'make: the venv module of $(PYTHON) is missing: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

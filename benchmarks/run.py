@@ -1,0 +1,209 @@
+"""Portward beside the tools that people use today: `python -m benchmarks.run`, as root.
+
+Method
+    What is timed is the installed command: a wheel of this checkout, in a virtual environment made for the run. Every
+    figure is the CPU time, user and system, of a whole process with its children (wait4(2)), from its start to its end:
+    the elapsed time would measure what else the machine does. The works and their peers take turns, round by round, on
+    the same state (`benchmarks.states`), and a ratio is the median of the rounds' own ratios, so that a slow moment
+    meets both. Before it is timed, each command must have shown what it is asked for.
+
+    Nothing here fails for being slow: the table says whether a goal is met, and the reader decides. Timed tests do not
+    belong into the suite, for they fail on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks import states
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+GUIDE_PORTS = ("3000", "5000", "8080", "1234", "11434", "27017", "6379")
+TAKEN_PORTS = ("3000", "5000", "27017")
+GUIDE_LOOP = f'for port in {" ".join(GUIDE_PORTS)}; do lsof -i :$port || echo "Port $port is available"; done'
+
+SMALL = states.State(listeners=10, processes=20)
+LARGE = states.State(listeners=100, processes=200)
+HELP = {"rounds": "rounds per state (default: 21)", "quick": "5 rounds", "venv": "measure the portward of this venv"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command of ours and one of a peer that answer the same question, and the most that ours may cost of it.
+
+    Both must print all of `shows`, for a command that did not do the work is not measured.
+    """
+
+    name: str
+    ours: Sequence[str]
+    peer: Sequence[str]
+    goal: float
+    shows: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """CPU seconds of a work's two commands, one pair for each round."""
+
+    work: Work
+    pairs: Sequence[tuple[float, float]]
+
+    @property
+    def ratio(self) -> float:
+        return median(ours / peer for ours, peer in self.pairs)
+
+    def row(self) -> list[str]:
+        """The cells of the table."""
+        ours, peer = (f"{median(column) * 1000:.1f}" for column in zip(*self.pairs, strict=True))
+        met = "yes" if self.ratio <= self.work.goal else "NO"
+        return [self.work.name, ours, peer, _ratio(self.ratio), f"<= {_ratio(self.work.goal)}", met]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21, metavar="N", help=HELP["rounds"])
+    parser.add_argument("--quick", action="store_const", dest="rounds", const=5, help=HELP["quick"])
+    parser.add_argument("--venv", type=Path, metavar="DIR", help=HELP["venv"])
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        measure(arguments.venv / "bin", arguments.rounds)
+        return 0
+    if sys.platform != "linux" or os.geteuid() or not shutil.which("unshare"):
+        print("benchmarks: needs Linux, root and unshare(1): a state has namespaces of its own", file=sys.stderr)
+        return 3
+    with tempfile.TemporaryDirectory(prefix="portward-bench-") as folder:
+        venv = arguments.venv.resolve() if arguments.venv else install(Path(folder, "venv"))
+        again = [sys.executable, "-m", "benchmarks.run", "--inside", "--venv", str(venv)]
+        command = states.isolated([*again, "--rounds", str(arguments.rounds)])
+        return subprocess.run(command, cwd=CHECKOUT).returncode
+
+
+def install(venv: Path) -> Path:
+    """Installs this checkout as a user does: built, and compiled to bytecode by pip."""
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    pip = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", str(CHECKOUT)], check=True)
+    return venv
+
+
+def measure(folder: Path, rounds: int) -> None:
+    """Builds each state in turn, measures on it, and prints the table. To be run in namespaces of its own."""
+    states.bring_loopback_up()
+    with tempfile.TemporaryDirectory(prefix="portward-bench-home-") as home:
+        os.environ.clear()  # PYTHON… variables, a project's folder and Docker's settings would change what is measured
+        os.environ.update(PATH=os.defpath, HOME=home, LANG="C.UTF-8")
+        os.chdir(home)
+        print("\n".join(facts(folder / "python")), flush=True)
+        results = [*_on_small(folder, rounds), *_on_large(folder, rounds)]
+    head = ["work", "ours ms", "peer ms", "ratio", "goal", "met"]
+    print("\n".join(table([head, *(result.row() for result in results)])))
+
+
+def facts(python: Path) -> Iterable[str]:
+    """What machine the figures are of."""
+    version = subprocess.run([str(python), "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    yield f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores, {version}"
+    if shutil.which("lsof"):
+        told = subprocess.run(["lsof", "-v"], capture_output=True, text=True).stderr
+        yield f"lsof {told.partition('revision: ')[2].split()[0]}"
+    else:
+        yield "lsof is not installed: its rows are left out"
+
+
+def _on_small(folder: Path, rounds: int) -> list[Result]:
+    with states.running(SMALL):
+        return compare([_check(folder, "all free, 20 processes")], rounds)
+
+
+def _on_large(folder: Path, rounds: int) -> list[Result]:
+    with states.running(LARGE):
+        print(f"{LARGE}, {states.open_files():,} open files", flush=True)
+        results = compare([_check(folder, "all free, 200 processes"), _ls(folder), _start(folder)], rounds)
+        with states.listening([int(port) for port in TAKEN_PORTS]):
+            taken = f"{len(TAKEN_PORTS)} taken, 200 processes"
+            return [*results, *compare([_check(folder, taken, TAKEN_PORTS)], rounds)]
+
+
+def _check(folder: Path, name: str, taken: Sequence[str] = ()) -> Work:
+    """The guide's check of the ports that its services need, against its own loop over lsof."""
+    shows = [port for port in GUIDE_PORTS if port not in taken]  # lsof shows those by the name in /etc/services
+    return Work(
+        f"check 7 ports ({name}) : guide's lsof loop",
+        [str(folder / "portward"), "check", *GUIDE_PORTS],
+        ["/bin/bash", "-c", GUIDE_LOOP],
+        1 / 5,
+        shows,
+    )
+
+
+def _ls(folder: Path) -> Work:
+    """Everything that listens, with its owners."""
+    name = "ls (200 processes) : lsof -i -P -n"
+    shows = [str(port) for port in LARGE.tcp_ports]
+    return Work(name, [str(folder / "portward"), "ls"], ["lsof", "-i", "-P", "-n"], 1 / 2, shows)
+
+
+def _start(folder: Path) -> Work:
+    """The cost of a question about one free port: hardly more than Python's own start."""
+    name = "check PORT : python -I -c pass"
+    return Work(name, [str(folder / "portward"), "check", "8080"], [str(folder / "python"), "-I", "-c", "pass"], 3)
+
+
+def compare(works: Sequence[Work], rounds: int) -> list[Result]:
+    """Measures works and peers in turn. A work whose peer is missing is left out."""
+    works = [work for work in works if shutil.which("lsof") or "lsof" not in " ".join(work.peer)]
+    for work in works:
+        for command in (work.ours, work.peer):
+            _prove(command, work.shows)
+    pairs: list[list[tuple[float, float]]] = [[] for _work in works]
+    for _round in range(rounds):
+        for work, found in zip(works, pairs, strict=True):
+            found.append((cpu_seconds(work.ours), cpu_seconds(work.peer)))
+    return [Result(work, found) for work, found in zip(works, pairs, strict=True)]
+
+
+def _prove(command: Sequence[str], shows: Sequence[str]) -> None:
+    output = subprocess.run(command, capture_output=True, text=True).stdout
+    missing = [text for text in shows if text not in output]
+    if missing:
+        raise RuntimeError(f"{' '.join(command)} does not show {', '.join(missing)}:\n{output}")
+
+
+def cpu_seconds(command: Sequence[str]) -> float:
+    """The user and system time of a command and of the children that it waited for."""
+    null = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in range(3)]
+    pid = os.posix_spawnp(command[0], list(command), os.environ, file_actions=null)
+    _pid, _status, usage = os.wait4(pid, 0)
+    return usage.ru_utime + usage.ru_stime
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Aligned columns; all but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        yield "  ".join(
+            [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        )
+
+
+def _ratio(value: float) -> str:
+    """At most one as a fraction: 1/12.3."""
+    return f"{value:.2f}" if value > 1 else f"1/{1 / value:.1f}".removesuffix(".0")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

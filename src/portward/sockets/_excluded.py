@@ -1,0 +1,17 @@
+"""Ports that Windows keeps for itself: a bind there is refused with WSAEACCES although nobody has the port."""
+
+from __future__ import annotations
+
+from portward.model import LAST_PORT, PortRange
+
+
+def excluded_ranges(text: str) -> tuple[PortRange, ...]:
+    """The ranges in the answer of `netsh interface ipv4 show excludedportrange protocol=tcp`, as they come.
+
+    A row is two numbers, with a "*" where an administrator made the exclusion. Headings are in the language of the system,
+    so rows are known by their numbers alone.
+    """
+    rows = (line.split() for line in text.splitlines())
+    numbers = ([int(word) for word in row[:2] if word.isdecimal()] for row in rows if row[2:] in ([], ["*"]))
+    ranges = (PortRange(*pair) for pair in numbers if len(pair) == 2)
+    return tuple(ports for ports in ranges if 0 < ports.low <= ports.high <= LAST_PORT)

@@ -1,0 +1,196 @@
+"""Compose files: ports, places, merging, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portward.errors import InvalidFile
+from portward.formats import compose
+from portward.formats.compose_ports import PortError, parse_short
+from portward.formats.template import TemplateError, expand
+from portward.formats.yaml_tree import parse
+from portward.model import PortSpec, Role, Side
+
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/compose_cases.json").read_text("utf-8"))["cases"]
+KEYS = ("host_ip", "published", "target", "protocol")
+
+
+def _cases(*kinds: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [c for c in CASES if c["kind"] in kinds], ids=lambda case: case["id"])
+
+
+def _ports(text: str, values: dict[str, str] | None = None) -> list[PortSpec]:
+    return [spec for spec in _read(text, values).services[0].ports if spec.origin == "compose"]
+
+
+def _read(text: str, values: dict[str, str] | None = None, *profiles: str) -> compose.Stack:
+    return compose.read({"compose.yaml": text}, values or {}, profiles)
+
+
+@_cases("short", "interpolation")
+def test_short_syntax(case: dict[str, Any]) -> None:
+    """Every measured short entry, interpolated or not, publishes what Compose publishes."""
+    if case.get("error"):
+        with pytest.raises((PortError, TemplateError)):
+            parse_short(expand(case["input"], case["env"]).text)
+        return
+    entries = parse_short(expand(case["input"], case["env"]).text).entries
+    assert [{key: getattr(entry, key) or "" for key in KEYS} for entry in entries] == case["expect"]
+
+
+@_cases("yaml_item", "long", "interpolation_long")
+def test_long_syntax_and_yaml_typing(case: dict[str, Any]) -> None:
+    """Every measured mapping and unquoted scalar is typed as go-yaml types it."""
+    item = case["input"] if case["kind"] == "yaml_item" else json.dumps(case["input"])
+    text = f"services:\n  web:\n    image: x\n    ports:\n      - {item}\n"
+    if case.get("error"):
+        with pytest.raises(InvalidFile) as failure:
+            _ports(text, case.get("env"))
+        assert failure.value.line is not None
+        return
+    expected = [{key: entry[key] for key in KEYS} for entry in case["expect"]]
+    found = [{key: getattr(spec, key) or "" for key in KEYS} for spec in _ports(text, case.get("env"))]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "values", "written"),
+    [
+        ('"8080:80"', {}, "8080"),
+        ("8080:80", {}, "8080"),
+        ("'127.0.0.1:8080:80/tcp'", {}, "8080"),
+        ('"${PORT:-5000}:5000"', {}, "5000"),
+        ('"${PORT:-5000}:5000"', {"PORT": "6000"}, "${PORT:-5000}"),
+        ('"127.0.0.1:${PORT}:5000"', {"PORT": "6000"}, "${PORT}"),
+        ('&p "8080:80" # comment', {}, "8080"),
+        ('!!str "8080:80"', {}, "8080"),
+        ("{target: 80, published: '8080'}", {}, "8080"),
+    ],
+)
+def test_the_span_is_what_writes_the_host_port(item: str, values: dict[str, str], written: str) -> None:
+    """The span covers the port's own characters, or the variable that gives it."""
+    text = f"services:\n  ä:\n    ports:\n      - {item}\n".replace("ä", "web")
+    (spec,) = _ports(text, values)
+    assert text[spec.span.start : spec.span.end] == written
+
+
+def test_an_overridden_default_is_a_fallback() -> None:
+    """The default of a variable that has a value is a reference of its own, with its own place."""
+    text = 'services:\n  web:\n    ports: ["${PORT:-5000}:5000"]\n'
+    specs = {spec.origin: spec for spec in _read(text, {"PORT": "6000"}).services[0].ports}
+    fallback = specs["compose-fallback"]
+    assert (fallback.published, fallback.role, fallback.side) == ("5000", Role.FALLBACK, Side.HOST)
+    assert text[fallback.span.start : fallback.span.end] == "5000"
+    assert specs["compose"].published == "6000"
+
+
+def test_both_sides_of_a_service() -> None:
+    """`environment: PORT`, `expose` and URLs by service name are the container's side."""
+    text = """\
+services:
+  api:
+    image: node
+    expose: ["9000"]
+    environment:
+      PORT: 5000
+      DB: postgres://db:5432/x
+    networks:
+      net:
+        aliases: [nexus-server]
+    ports: ["6000:5000"]
+"""
+    api = _read(text).services[0]
+    assert api.names == ("api", "nexus-server")
+    sides = {(spec.origin, spec.published or spec.target, spec.side) for spec in api.ports}
+    assert sides == {
+        ("compose", "6000", Side.HOST),
+        ("compose-expose", 9000, Side.CONTAINER),
+        ("compose-environment", 5000, Side.CONTAINER),
+        ("compose-url", "5432", Side.CONTAINER),
+    }
+
+
+def test_anchors_and_merge_keys() -> None:
+    """An aliased list and a merged mapping give their ports to every service that uses them."""
+    text = 'x-a: &a\n  ports: &p ["1:1"]\nservices:\n  one: {<<: *a}\n  two: {ports: *p}\n'
+    assert [spec.published for service in _read(text).services for spec in service.ports] == ["1", "1"]
+
+
+def test_files_are_merged_in_order() -> None:
+    """`ports:` of a later file are appended, equals once; other values win."""
+    base = 'services:\n  web: {image: a, ports: ["8080:80", "1:1"]}\n'
+    override = 'services:\n  web: {image: b, ports: ["8081:80", "0.0.0.0:1:1/tcp"]}\n'
+    (web,) = compose.read({"a.yml": base, "b.yml": override}, {}).services
+    assert web.image == "b"
+    assert [spec.published for spec in web.ports] == ["8080", "1", "8081"]
+
+
+def test_profiles() -> None:
+    """A service behind a profile is inactive until the profile is asked for, or all are."""
+    text = 'services:\n  a: {image: x}\n  b: {image: x, profiles: [debug], ports: ["1:1"]}\n'
+    assert [service.name for service in _read(text).inactive] == ["b"]
+    assert [service.name for service in _read(text, {}, "debug").services] == ["a", "b"]
+    assert [service.name for service in _read(text, {}, "*").services] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "says"),
+    [
+        ('services:\n  web:\n    ports:\n      - "80880:80"\n', 4, 9, "80880"),
+        ("services:\n  web:\n    ports: 80\n", 3, 12, "list"),
+        ("services: [a]\n", 1, 11, "mapping"),
+        ("services:\n  web: {}\n  web: {}\n", 3, 3, "twice"),
+        ('services:\n  web:\n    ports:\n      - "${A!}:80"\n', 4, 10, "A"),
+        ('services:\n  web:\n    ports:\n      - "${A:?set it}:80"\n', 4, 10, "set it"),
+        ("services:\n\tweb: {}\n", 2, 1, "YAML"),
+        ("web: {image: x}\n", 1, 6, "services"),
+    ],
+)
+def test_refusals_have_their_place(text: str, line: int, column: int, says: str) -> None:
+    """What Compose refuses is refused at its line and column, with the reason."""
+    with pytest.raises(InvalidFile, match=says) as failure:
+        _read(text)
+    assert (failure.value.line, failure.value.column) == (line, column)
+
+
+def test_partly_read_files_say_so() -> None:
+    """What is not followed yet is told, never passed over in silence."""
+    assert "include" in _read("include: [other.yml]\nservices:\n  a: {image: x}\n").skipped[0].reason
+
+
+def test_nesting_and_alias_bombs_are_bounded() -> None:
+    """Deep nesting is refused; a bomb of aliases costs what its text costs."""
+    with pytest.raises(InvalidFile):
+        parse("a: " + "[" * 5000 + "]" * 5000, "compose.yaml")
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    assert _read(bomb + "services:\n  web:\n    image: x\n    x-a: *a59\n").services[0].name == "web"
+
+
+@given(st.text(max_size=60))
+def test_any_short_text_is_read_or_refused(text: str) -> None:
+    """Any text is read or refused; what is read lies in the range of ports."""
+    try:
+        ports = parse_short(text)
+    except PortError:
+        return
+    for entry in ports.entries:
+        assert 0 < entry.target <= 65535
+
+
+@given(st.text(alphabet="$${}:-+?ABab 0\n", max_size=40), st.dictionaries(st.sampled_from("AB"), st.text(max_size=4)))
+def test_any_template_is_expanded_or_refused(text: str, values: dict[str, str]) -> None:
+    """Any template is expanded or refused; without a dollar sign it stays what it is."""
+    try:
+        expansion = expand(text, values)
+    except TemplateError:
+        return
+    if "$" not in text:
+        assert expansion.text == text
+    for piece in expansion.pieces:
+        assert 0 <= piece.span.start <= piece.span.end <= len(text)

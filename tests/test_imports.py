@@ -1,0 +1,124 @@
+"""The house rules: imports only go down, pure rooms stay pure, and start-up stays lean."""
+
+from __future__ import annotations
+
+import ast
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src/portward"
+
+# each room, and what it may import from the house besides itself
+ALLOWED = {
+    "model": set[str](),
+    "errors": set[str](),
+    "wording": {"model"},
+    "arguments": {"errors", "model"},
+    "formats": {"errors", "model", "wording"},
+    "rules": {"errors", "model", "wording"},
+    "catalog": {"errors", "model", "wording"},
+    "allocate": {"errors", "model", "wording"},
+    "engine": {"errors", "model", "wording"},
+    "sockets": {"engine", "errors", "model", "wording"},
+    "workspace": {"errors", "model", "wording"},
+    "ward": {
+        "allocate", "arguments", "catalog", "engine", "errors", "formats", "model", "rules", "sockets", "wording", "workspace",
+    },
+    "render": {"catalog", "errors", "model", "ward", "wording"},  # catalog: the type of its entries
+    "cli": {"arguments", "errors", "model", "render", "ward", "wording"},
+    "__init__": {"errors", "ward"},
+    "__main__": {"cli"},
+}  # fmt: skip
+PURE = {"formats", "rules", "catalog", "allocate"}
+IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
+LOWEST = {"model", "errors", "wording", "arguments"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative imports hide where a thing lives"
+            names.add(node.module)
+            if node.module == "portward":
+                names.update(f"portward.{alias.name}" for alias in node.names if (SOURCE / alias.name).exists())
+                names.update(f"portward.{a.name}" for a in node.names if (SOURCE / f"{a.name}.py").exists())
+    return names
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_only_go_down(path: Path) -> None:
+    """No file imports from a room above it or beside it."""
+    room = _room(path)
+    assert room in ALLOWED, f"{room} is a new room: give it its place here and in docs/architecture.md"
+    used = {name.partition(".")[2].partition(".")[0] for name in _imports(path) if name.split(".")[0] == "portward"}
+    assert used - {room, ""} <= ALLOWED[room], f"{path} imports {used - ALLOWED[room] - {room}}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if _room(path) in PURE], ids=lambda path: path.name)
+def test_pure_rooms_stay_pure(path: Path) -> None:
+    """The rooms of judgement never touch the machine."""
+    assert not {name.split(".")[0] for name in _imports(path)} & IMPURE_MODULES
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if _room(path) in LOWEST], ids=lambda path: path.name)
+def test_the_lowest_room_is_standard_library_only(path: Path) -> None:
+    """The nouns depend on nothing that must be installed."""
+    assert {name.split(".")[0] for name in _imports(path)} <= sys.stdlib_module_names | {"portward"}
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Every module has a docstring, and none is called by a name that says nothing."""
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{path} has no docstring"
+        assert path.stem not in {"utils", "util", "common", "helpers", "misc", "manager", "handler"}
+
+
+HEAVY = {
+    "dataclasses",
+    "typing",
+    "pathlib",
+    "subprocess",
+    "json",
+    "yaml",
+    "tree_sitter",
+    "psutil",
+    "asyncio",
+    "http.client",
+}
+
+
+@pytest.mark.parametrize("verb", ["check", "ls", "who"])
+def test_start_up_is_lean(verb: str, tmp_path: Path) -> None:
+    """The verbs that are asked all day load no heavy module, on a machine without an engine."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+    code = (
+        "import sys; before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
+        "print(' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, verb, str(port)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "portward.ward" in loaded
+    assert not loaded & HEAVY
