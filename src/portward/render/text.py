@@ -125,14 +125,14 @@ def _who(row: Who, now: float) -> Iterator[str]:
         yield f"{name} is held on {_list(_address(listener) for listener in live)}{_split_families(live)}"
     for listener, chain in zip(row.listeners, row.ancestry, strict=True):
         where = f" in network namespace {listener.netns}" if listener.netns else ""
-        yield f"  {_address(listener)}{where}  {holder(listener, now)}"
+        yield from _wrapped(f"  {_address(listener)}{where}  {holder(listener, now)}", "      ")
         if chain:
             parents = " < ".join(f"{shown(process.name)} {process.pid}" for process in chain)
             yield _cut(f"      started by: {parents}")
     if row.declared:
-        yield f"declared in {_list(str(place) for place in row.declared)}"
+        yield from _wrapped(f"declared in {_list(str(place) for place in row.declared)}", "  ")
     if row.customary:
-        yield _cut(f"customarily {_list(row.customary)}")
+        yield from _wrapped(f"customarily {_list(row.customary)}", "  ")
     yield from _hints(None, row.fixes)
 
 
@@ -203,7 +203,9 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
 
 
 def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
-    yield f"{paint(f'{finding.severity}:', str(finding.severity))} {finding.message}"
+    first, *more = _wrapped(f"{finding.severity}: {finding.message}", "      ")
+    yield first.replace(f"{finding.severity}:", paint(f"{finding.severity}:", str(finding.severity)), 1)
+    yield from more
     width = max((len(str(place)) for place in finding.locations), default=0)
     for place in finding.locations:
         yield _cut(f"  {str(place).ljust(width)}   {shown(place.excerpt or '')}".rstrip())
@@ -214,9 +216,24 @@ def _hints(hint: str | None, fixes: Iterable[Fix], indent: str = "") -> Iterator
     """Every way out, a line each; the hint first, unless it is the title of a fix."""
     fixes = list(fixes)
     if hint and hint not in (fix.title for fix in fixes):
-        yield f"{indent}hint: {hint}"
+        yield from _wrapped(f"{indent}hint: {hint}", f"{indent}      ")
     for fix in fixes:
-        yield f"{indent}hint: {fix.title}: `{fix.command}`" if fix.command else f"{indent}hint: {fix.title}"
+        line = f"{indent}hint: {fix.title}"
+        if fix.command and len(line) + len(fix.command) + 4 <= WIDTH:
+            yield f"{line}: `{fix.command}`"
+            continue
+        yield from _wrapped(f"{line}:" if fix.command else line, f"{indent}      ")
+        if fix.command:
+            yield f"{indent}      {fix.command}"  # whole on its line, to be copied
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    """The line in as many as it takes to fit `WIDTH`; words are never broken."""
+    if len(line) <= WIDTH:
+        return [line]
+    from textwrap import wrap
+
+    return wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def services(answer: Services) -> Iterator[str]:

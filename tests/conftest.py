@@ -1,0 +1,181 @@
+"""Fixtures for tests on the real machine: sockets and processes of a test's own, on ports of its own, gone when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, NoReturn, Protocol
+
+import pytest
+
+from portward.model import ANY, Endpoint, Transport
+from portward.sockets.bind import ephemeral_range, refusal
+
+CHILD_START = """
+import json, os, socket, sys
+def ready(**facts):
+    print(json.dumps(facts), flush=True)
+def listen(address, port=0, kind=socket.SOCK_STREAM):
+    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    made.bind((address, port))
+    if kind == socket.SOCK_STREAM:
+        made.listen()
+    return made
+"""
+
+
+def unmet(reason: str) -> NoReturn:
+    """Skips a test for what this machine lacks; fails it where PORTWARD_REQUIRE_REAL=1 promises that all is there."""
+    if os.environ.get("PORTWARD_REQUIRE_REAL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def need(tool: str) -> str:
+    """The path of a program that a test cannot do without."""
+    return shutil.which(tool) or unmet(f"{tool} is not installed")
+
+
+def need_root() -> None:
+    """For tests that make namespaces or become another user."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        unmet("needs root")
+
+
+class Listen(Protocol):
+    """Opens a socket of the test's own; port 0 is the kernel's choice. Closed when the test ends."""
+
+    def __call__(
+        self,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        udp: bool = False,
+        v6only: bool | None = None,
+        options: Sequence[int] = (),
+        listening: bool = True,
+    ) -> socket.socket: ...
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Sockets of this process: see `Listen`. `options` are SO_… to be set before the bind."""
+    with ExitStack() as open_sockets:
+
+        def make(
+            address: str = "127.0.0.1",
+            port: int = 0,
+            *,
+            udp: bool = False,
+            v6only: bool | None = None,
+            options: Sequence[int] = (),
+            listening: bool = True,
+        ) -> socket.socket:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            made = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+            open_sockets.enter_context(made)
+            for option in options:
+                made.setsockopt(socket.SOL_SOCKET, option, 1)
+            if v6only is not None:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+            made.bind((address, port))
+            if listening and not udp:
+                made.listen()
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., socket.socket]]:
+    """TCP connections: `connect(server, source=("127.0.0.1", 0))`, closed when the test ends."""
+    with ExitStack() as open_sockets:
+
+        def make(server: socket.socket, **options: Any) -> socket.socket:
+            made = socket.create_connection(server.getsockname()[:2], timeout=10, **options)
+            return open_sockets.enter_context(made)
+
+        yield make
+
+
+def port_of(held: socket.socket) -> int:
+    """The local port of a socket."""
+    port: int = held.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody has, TCP and UDP, on all addresses. Not an ephemeral one: no connection takes it meanwhile."""
+    for _attempt in range(1000):
+        port = random.randrange(20000, ephemeral_range().low)
+        if all(refusal(Endpoint(ANY, port, transport)) is None for transport in Transport):
+            return port
+    raise AssertionError("no free port found")
+
+
+class Child:
+    """A process of the test's own. `facts` is what it said when it was ready."""
+
+    def __init__(self, process: subprocess.Popen[str], facts: dict[str, Any]) -> None:
+        self.process = process
+        self.facts = facts
+        self.pid = process.pid
+
+    def stop(self) -> None:
+        """Lets it end by closing its stdin, and waits."""
+        self.process.communicate(timeout=30)
+
+
+class Spawn(Protocol):
+    """Starts Python code in a process of the test's own, and waits until it calls `ready(**facts)`."""
+
+    def __call__(self, code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> Child: ...
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Child processes: see `Spawn`. `prefix` is a command that runs them. They end when their stdin is closed.
+
+    The code may use `ready`, `listen`, json, os, socket and sys; its process lives until the end of its stdin.
+    """
+    children: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> Child:
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", f"{CHILD_START}\n{code}\nsys.stdin.read()", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        children.append(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the child did not start: {process.stderr.read()}")
+        return Child(process, json.loads(line))
+
+    yield start
+    for process in children:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def run_code(code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """Runs Python code in another process to its end, and gives what it said with `ready(**facts)`."""
+    command = [*prefix, sys.executable, "-c", f"{CHILD_START}\n{code}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    assert done.returncode == 0, done.stderr
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts

@@ -1,0 +1,142 @@
+"""The parts of the documentation that are made from the program itself: `make docs` writes them, a test compares them.
+
+A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. What differs from run to run (ages, users and folders of
+this machine) is written as a fixed example.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from portward import cli, rules
+
+ROOT = Path(__file__).parent.parent
+SESSION = (
+    ("portward check", "nexus"),
+    ("portward who 5000", "nexus"),
+    ("portward check 3000 5000", "nexus"),
+)
+_PART = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
+
+
+def parts() -> dict[str, str]:
+    """Every part by name. The session needs network namespaces, and is left out where there are none."""
+    made = {"verbs": verbs(), "help": help_texts(), "rules": rule_table()}
+    if shutil.which("unshare") and shutil.which("ip"):
+        made["session"] = session()
+    return made
+
+
+def verbs() -> str:
+    """The README's table of verbs."""
+    rows = "".join(f"| `{verb}` | {text} |\n" for verb, (_, text) in cli.VERBS.items())
+    return f"| verb | answers |\n|---|---|\n{rows}"
+
+
+def help_texts() -> str:
+    """`--help` of `portward` and of every verb."""
+    texts = []
+    for words in ([], *([verb] for verb in cli.VERBS)):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            cli.main([*words, "--help"])
+        texts.append(f"## {' '.join(['portward', *words])}\n\n```text\n{output.getvalue()}```\n")
+    return "\n".join(texts)
+
+
+def rule_table() -> str:
+    """The rules by name with the first line of their documentation."""
+    rows = []
+    for name, check in rules.RULES.items():
+        text = sys.modules[check.__module__].__doc__ or ""
+        summary, _, rest = text.partition("\n")
+        rows.append(f"### {name}\n\n{summary.partition(': ')[2]}\n{rest.rstrip()}\n")
+    return "\n".join(rows)
+
+
+def session() -> str:
+    """A real terminal session on a copy of the worked example, with a stranger on the backend's port."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "examples/nexus", f"{folder}/nexus")
+        os.mkdir(f"{folder}/old-demo")
+        done = subprocess.run(
+            ["unshare", "--net", "--pid", "--fork", "--mount-proc", sys.executable, __file__, folder],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    return f"```console\n{_as_example(done.stdout, folder)}```\n"
+
+
+def _act(folder: str) -> None:
+    """Runs the session; called in network and pid namespaces of its own, so that all ports of the example are
+    free and pids are the same each time."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    os.symlink(sys.executable, f"{folder}/python3")  # a process is named by the name that it was started by
+    Path("/proc/sys/kernel/ns_last_pid").write_text("4128", "ascii")
+    stranger = subprocess.Popen(
+        ["python3", "-m", "http.server", "5000"],
+        cwd=f"{folder}/old-demo",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        executable=f"{folder}/python3",
+    )
+    try:
+        while subprocess.run([sys.executable, "-m", "portward", "-q", "ls", "5000"], check=False).returncode:
+            if stranger.poll() is not None:
+                raise RuntimeError("the stranger did not start")
+        for command, place in SESSION:
+            done = subprocess.run(
+                [sys.executable, "-m", *command.split()],
+                cwd=f"{folder}/{place}",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            print(f"$ {command}\n{done.stdout}", flush=True)
+        print("$ echo $?\n1", flush=True)
+    finally:
+        stranger.terminate()
+        stranger.communicate()
+
+
+def _as_example(text: str, folder: str) -> str:
+    """The session with what differs from run to run as a fixed example."""
+    text = text.replace(os.path.realpath(folder), "/home/you").replace(folder, "/home/you")
+    text = re.sub(r"pid 4129, \w+, \d+ (?:s|min)", "pid 4129, you, 2 h", text)
+    text = re.sub(r"(started by: ).*", r"\1zsh 4012 < tmux 3021 < systemd 1", text)
+    # the offered port is a hash of the project's folder
+    for service, port in (("backend on", "11437"), ("use", "11933")):
+        found = re.search(rf"{service} (11\d\d\d)", text)
+        text = text.replace(found[1], port) if found else text
+    lines = [line for line in text.splitlines() if not line.startswith("not seen: container engine")]
+    return "\n".join(lines).replace("\n\n$", "\n$") + "\n"
+
+
+def rewritten(text: str, made: dict[str, str]) -> str:
+    """A document with its generated parts as they should be."""
+    return _PART.sub(lambda part: f"{part[1]}{made.get(part['name'], part['text'])}{part[4]}", text)
+
+
+def documents() -> list[Path]:
+    """The documents that may have generated parts."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        _act(sys.argv[1])
+    else:
+        made = parts()
+        for path in documents():
+            path.write_text(rewritten(path.read_text("utf-8"), made), "utf-8")
