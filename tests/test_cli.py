@@ -167,6 +167,13 @@ def test_who(listener: int, free_port: int) -> None:
     assert _run("who", str(free_port)).returncode == 1
 
 
+def test_check_of_one_port_twice(listener: int) -> None:
+    """Each argument has its line, also when it is the same."""
+    done = _run("check", str(listener), str(listener))
+    assert done.returncode == 1
+    assert done.stdout.count("is not available") == 2
+
+
 def test_find(listener: int) -> None:
     """`find PORT` passes over a taken port as the guide does; `--count` and `--contiguous` give several."""
     document, status = _json("find", str(listener))

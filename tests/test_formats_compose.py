@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portward.errors import InvalidFile
-from portward.formats import compose
+from portward.formats import Stack, compose
 from portward.formats.compose_ports import PortError, parse_short
+from portward.formats.project import declare
 from portward.formats.template import TemplateError, expand
 from portward.formats.yaml_tree import parse
-from portward.model import PortSpec, Role, Side
+from portward.model import ComposeOptions, PortSpec, Role, Side
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/compose_cases.json").read_text("utf-8"))["cases"]
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/compose_cases.json").read_text("utf-8"))[
+    "cases"
+]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 KEYS = ("host_ip", "published", "target", "protocol")
 
 
@@ -29,8 +35,19 @@ def _ports(text: str, values: dict[str, str] | None = None) -> list[PortSpec]:
     return [spec for spec in _read(text, values).services[0].ports if spec.origin == "compose"]
 
 
-def _read(text: str, values: dict[str, str] | None = None, *profiles: str) -> compose.Stack:
-    return compose.read({"compose.yaml": text}, values or {}, profiles)
+def _reader(files: dict[str, str]) -> Callable[[str], str]:
+    """Reads from a dictionary as from a disk."""
+
+    def text_of(path: str) -> str:
+        if path not in files:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return files[path]
+
+    return text_of
+
+
+def _read(text: str, values: dict[str, str] | None = None, *profiles: str) -> Stack:
+    return compose.read(["compose.yaml"], _reader({"compose.yaml": text}), values or {}, profiles)
 
 
 @_cases("short", "interpolation")
@@ -126,7 +143,7 @@ def test_files_are_merged_in_order() -> None:
     """`ports:` of a later file are appended, equals once; other values win."""
     base = 'services:\n  web: {image: a, ports: ["8080:80", "1:1"]}\n'
     override = 'services:\n  web: {image: b, ports: ["8081:80", "0.0.0.0:1:1/tcp"]}\n'
-    (web,) = compose.read({"a.yml": base, "b.yml": override}, {}).services
+    (web,) = compose.read(["a.yml", "b.yml"], _reader({"a.yml": base, "b.yml": override}), {}).services
     assert web.image == "b"
     assert [spec.published for spec in web.ports] == ["8080", "1", "8081"]
 
@@ -159,9 +176,68 @@ def test_refusals_have_their_place(text: str, line: int, column: int, says: str)
     assert (failure.value.line, failure.value.column) == (line, column)
 
 
-def test_partly_read_files_say_so() -> None:
-    """What is not followed yet is told, never passed over in silence."""
-    assert "include" in _read("include: [other.yml]\nservices:\n  a: {image: x}\n").skipped[0].reason
+@_cases("project")
+def test_projects(case: dict[str, Any]) -> None:
+    """Every measured project of several files, profiles and variables declares what Compose 2.40 declares."""
+
+    def found() -> dict[str, list[dict[str, Any]]]:
+        options = ComposeOptions(tuple(case["f_args"]), tuple(case["profiles"]))
+        project = declare("/p", "p", sorted(case["files"]), _reader(case["files"]), case["env"], options)
+        return {
+            service.name: [{key: getattr(s, key) or "" for key in KEYS} for s in service.ports if s.origin == "compose"]
+            for service in project.services
+        }
+
+    if case.get("error") or "error" in str(case.get("differs", "")):
+        with pytest.raises(InvalidFile):
+            found()
+        return
+    expected = {
+        name: [{key: entry[key] for key in KEYS} for entry in entries]
+        for name, entries in case["expect_services"].items()
+    }
+    assert found() == expected
+
+
+def test_extends_from_another_file() -> None:
+    """A service extends one of another file, by a path relative to the file that says so; a circle is refused."""
+    files = {
+        "compose.yaml": "services:\n  a:\n    extends: {file: sub/base.yaml, service: b}\n    ports: ['2:2']\n",
+        "sub/base.yaml": "services:\n  b:\n    extends: {file: more/base.yaml, service: c}\n",
+        "sub/more/base.yaml": "services:\n  c:\n    image: x\n    ports: ['1:1']\n",
+    }
+    (service,) = compose.read(["compose.yaml"], _reader(files), {}).services
+    assert [(spec.published, spec.location.path) for spec in service.ports] == [
+        ("1", "sub/more/base.yaml"),
+        ("2", "compose.yaml"),
+    ]
+    with pytest.raises(InvalidFile, match="extends itself"):
+        _read("services:\n  a: {extends: b}\n  b: {extends: a}\n")
+    with pytest.raises(InvalidFile, match="not in"):
+        _read("services:\n  a: {extends: nobody}\n")
+
+
+def test_include_has_its_own_variables() -> None:
+    """An included file is interpolated with the `.env` of its folder, or with its `env_file`; a missing one is refused."""
+    files = {
+        "compose.yaml": "include:\n  - sub/compose.yaml\n  - {path: [two.yaml], env_file: two.env}\n",
+        "sub/compose.yaml": 'services: {a: {image: x, ports: ["${PORT}:1"]}}\n',
+        "sub/.env": "PORT=10\n",
+        "two.yaml": 'services: {b: {image: x, ports: ["${PORT}:1"]}}\n',
+        "two.env": "PORT=20\n",
+    }
+
+    stack = compose.read(["compose.yaml"], _reader(files), {})
+    assert [spec.published for service in stack.services for spec in service.ports] == ["10", "20"]
+    with pytest.raises(InvalidFile, match="missing") as failure:
+        _read("include: [missing.yaml]\n")
+    assert failure.value.line == 1
+
+
+def test_a_file_that_includes_itself_is_refused() -> None:
+    """A circle of includes ends with an error."""
+    with pytest.raises(InvalidFile, match="itself"):
+        _read("include: [compose.yaml]\n")
 
 
 def test_nesting_and_alias_bombs_are_bounded() -> None:

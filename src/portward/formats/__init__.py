@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from portward.model import Record, Service, Skipped
+from portward.model import Record, Service
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "compose": (
@@ -30,12 +30,11 @@ _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 
 
 class Stack(Record):
-    """What Compose files declare: the project's name if they give one, active and inactive services, loose ends."""
+    """What Compose files declare: the project's name if they give one, active and inactive services."""
 
     name: str | None
     services: tuple[Service, ...]
     inactive: tuple[Service, ...]
-    skipped: tuple[Skipped, ...]
 
 
 def format_of(path: str) -> str | None:

@@ -71,9 +71,9 @@ def declare(
     values = {**defined, **environment}
     files = _compose_files(paths, values, options)
     profiles = (*options.profiles, *_split(values.get("COMPOSE_PROFILES", ""), ","))
-    stack = _stack({path: _asked(path, read) for path in files}, values, profiles)
+    stack = _stack(files, read, values, profiles)
     references: list[PortSpec] = [spec for found in variables for spec in dotenv.ports(found)]
-    skipped = list(stack.skipped)
+    skipped: list[Skipped] = []
     for path in paths:
         if path not in env_files and path not in files:
             found_here, problem = _read_other(path, read, environment)
@@ -118,12 +118,16 @@ def _compose_files(paths: Sequence[str], values: Mapping[str, str], options: Com
     return (base, override) if override else (base,)
 
 
-def _stack(files: Mapping[str, str], values: Mapping[str, str], profiles: Sequence[str]) -> Stack:
+def _stack(
+    files: Sequence[str], read: Callable[[str], str], values: Mapping[str, str], profiles: Sequence[str]
+) -> Stack:
     if not files:
-        return Stack(None, (), (), ())
+        return Stack(None, (), ())
+    for path in files:
+        _asked(path, read)
     from portward.formats import compose  # with it a YAML parser, which a project without Compose does without
 
-    return compose.read(files, values, profiles)
+    return compose.read(files, read, values, profiles)
 
 
 def _split(text: str, separator: str) -> tuple[str, ...]:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import yaml
 
 from portward.errors import InvalidFile
+from portward.formats.template import TemplateError, expand
 from portward.formats.text import Lines
 from portward.model import Location, Record, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Mapping as Values
+
+    from portward.formats.template import Expansion
 
 _DEEPEST = 200
 
@@ -24,7 +28,7 @@ class Scalar(Record):
     """A scalar: decoded value, whether it is plain (no quotes), the tag if one is written, its span and place.
 
     `value_start` is the offset in the file of the value's first character where the file spells the value out
-    character by character (no escapes, no folding), else None.
+    character by character (no escapes, no folding), else None. `expansion` is what interpolation made of it.
     """
 
     value: str
@@ -34,6 +38,12 @@ class Scalar(Record):
     location: Location
     value_start: int | None
     source: str
+    expansion: Expansion | None = None
+
+    @property
+    def text(self) -> str:
+        """The value after interpolation; before it, the value."""
+        return self.value if self.expansion is None else self.expansion.text
 
     @property
     def is_null(self) -> bool:
@@ -94,6 +104,42 @@ def scalars(node: Node) -> Iterator[Scalar]:
             pending.extend(reversed(current.items))
         else:
             pending.extend(reversed(current.items.values()))
+
+
+def interpolated(node: Node, values: Values[str, str]) -> Node:
+    """The tree with every scalar expanded (keys never are). Raises InvalidFile at the place of a template that is refused."""
+    return _Interpolation(values).of(node)
+
+
+class _Interpolation:
+    def __init__(self, values: Values[str, str]) -> None:
+        self.values = values
+        self.done: dict[int, Node] = {}
+
+    def of(self, node: Node) -> Node:
+        if id(node) not in self.done:
+            self.done[id(node)] = self._made(node)
+        return self.done[id(node)]
+
+    def _made(self, node: Node) -> Node:
+        if isinstance(node, Sequence):
+            return node.replace(items=tuple(self.of(item) for item in node.items))
+        if isinstance(node, Mapping):
+            return node.replace(items={key: self.of(item) for key, item in node.items.items()})
+        if "$" not in node.value:
+            return node
+        try:
+            return node.replace(expansion=expand(node.value, self.values))
+        except TemplateError as error:
+            place = inside(node, error.offset)
+            raise InvalidFile(str(error), path=place.path, line=place.line, column=place.column) from None
+
+
+def inside(scalar: Scalar, offset: int) -> Location:
+    """The place of a character of a scalar's value, or of the scalar where that cannot be told."""
+    if scalar.value_start is None or "\n" in scalar.value[:offset]:
+        return scalar.location
+    return scalar.location.replace(column=scalar.location.column + scalar.value_start - scalar.span.start + offset)
 
 
 class _Builder:

@@ -160,12 +160,12 @@ def check(answer: Check, paint: Paint) -> Iterator[str]:
 
 
 def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
-    findings = iter(answer.findings)
+    findings = {finding.message.partition(" ")[0]: finding for finding in answer.findings}
     for row in answer.ports:
         if row.available:
             yield _available(row)
         else:
-            yield from _finding(next(findings), paint)
+            yield from _finding(findings[f"{row.endpoint}/{row.endpoint.transport}"], paint)
 
 
 def _available(row: PortCheck) -> str:
