@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -28,7 +29,7 @@ from benchmarks import states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GUIDE_PORTS = ("3000", "5000", "8080", "1234", "11434", "27017", "6379")
@@ -37,21 +38,30 @@ GUIDE_LOOP = f'for port in {" ".join(GUIDE_PORTS)}; do lsof -i :$port || echo "P
 
 SMALL = states.State(listeners=10, processes=20)
 LARGE = states.State(listeners=100, processes=200)
-HELP = {"rounds": "rounds per state (default: 21)", "quick": "5 rounds", "venv": "measure the portward of this venv"}
+BUSY = states.State(listeners=100, processes=200, connections=2_000)
+HELP = {
+    "rounds": "how often each pair is measured (default: 21)",
+    "quick": "5 rounds",
+    "venv": "measure the portward of this venv",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is run, and what it must print: a command that did not do its work is not measured."""
+
+    words: Sequence[str]
+    shows: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Work:
-    """A command of ours and one of a peer that answer the same question, and the most that ours may cost of it.
-
-    Both must print all of `shows`, for a command that did not do the work is not measured.
-    """
+    """A command of ours and one of a peer that answer the same question, and the most that ours may cost of it."""
 
     name: str
-    ours: Sequence[str]
-    peer: Sequence[str]
+    ours: Command
+    peer: Command
     goal: float
-    shows: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def main() -> int:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
-        measure(arguments.venv / "bin", arguments.rounds)
+        measure(arguments.venv / "bin", max(1, arguments.rounds))
         return 0
     if sys.platform != "linux" or os.geteuid() or not shutil.which("unshare"):
         print("benchmarks: needs Linux, root and unshare(1): a state has namespaces of its own", file=sys.stderr)
@@ -108,7 +118,8 @@ def measure(folder: Path, rounds: int) -> None:
         os.environ.update(PATH=os.defpath, HOME=home, LANG="C.UTF-8")
         os.chdir(home)
         print("\n".join(facts(folder / "python")), flush=True)
-        results = [*_on_small(folder, rounds), *_on_large(folder, rounds)]
+        print(f"CPU time of whole processes, medians of {rounds} rounds", flush=True)
+        results = [*_on_small(folder, rounds), *_on_large(folder, rounds), *_on_busy(folder, rounds)]
     head = ["work", "ours ms", "peer ms", "ratio", "goal", "met"]
     print("\n".join(table([head, *(result.row() for result in results)])))
 
@@ -125,62 +136,82 @@ def facts(python: Path) -> Iterable[str]:
 
 
 def _on_small(folder: Path, rounds: int) -> list[Result]:
-    with states.running(SMALL):
-        return compare([_check(folder, "all free, 20 processes")], rounds)
+    with _state(SMALL):
+        return compare([_check(folder, SMALL)], rounds)
 
 
 def _on_large(folder: Path, rounds: int) -> list[Result]:
-    with states.running(LARGE):
-        print(f"{LARGE}, {states.open_files():,} open files", flush=True)
-        results = compare([_check(folder, "all free, 200 processes"), _ls(folder), _start(folder)], rounds)
+    with _state(LARGE):
+        results = compare([_check(folder, LARGE), _ls(folder, LARGE), _start(folder)], rounds)
         with states.listening([int(port) for port in TAKEN_PORTS]):
-            taken = f"{len(TAKEN_PORTS)} taken, 200 processes"
-            return [*results, *compare([_check(folder, taken, TAKEN_PORTS)], rounds)]
+            return results + compare([_check(folder, LARGE, TAKEN_PORTS)], rounds)
 
 
-def _check(folder: Path, name: str, taken: Sequence[str] = ()) -> Work:
+def _on_busy(folder: Path, rounds: int) -> list[Result]:
+    with _state(BUSY):
+        return compare([_ls(folder, BUSY)], rounds)
+
+
+@contextmanager
+def _state(state: states.State) -> Iterator[None]:
+    with states.running(state):
+        print(f"{state}, {states.open_files():,} open files", flush=True)
+        yield
+
+
+def _check(folder: Path, state: states.State, taken: Collection[str] = ()) -> Work:
     """The guide's check of the ports that its services need, against its own loop over lsof."""
-    shows = [port for port in GUIDE_PORTS if port not in taken]  # lsof shows those by the name in /etc/services
+    free = [port for port in GUIDE_PORTS if port not in taken]
+    ours = [f"{port}/tcp is {'not ' * (port in taken)}available" for port in GUIDE_PORTS]
+    peer = [f"Port {port} is available" for port in free] + ["(LISTEN)"] * bool(taken)
     return Work(
-        f"check 7 ports ({name}) : guide's lsof loop",
-        [str(folder / "portward"), "check", *GUIDE_PORTS],
-        ["/bin/bash", "-c", GUIDE_LOOP],
-        1 / 5,
-        shows,
+        f"check 7 ports, {len(taken) or 'none'} taken ({state.processes} processes) : lsof loop of the guide",
+        Command([str(folder / "portward"), "check", *GUIDE_PORTS], ours),
+        Command(["/bin/bash", "-c", GUIDE_LOOP], peer),
+        goal=1 / 5,
     )
 
 
-def _ls(folder: Path) -> Work:
+def _ls(folder: Path, state: states.State) -> Work:
     """Everything that listens, with its owners."""
-    name = "ls (200 processes) : lsof -i -P -n"
-    shows = [str(port) for port in LARGE.tcp_ports]
-    return Work(name, [str(folder / "portward"), "ls"], ["lsof", "-i", "-P", "-n"], 1 / 2, shows)
+    ports = [str(port) for port in state.tcp_ports]
+    connections = f", {state.connections:,} connections" if state.connections else ""
+    return Work(
+        f"ls ({state.processes} processes{connections}) : lsof -i -P -n",
+        Command([str(folder / "portward"), "ls"], ports),
+        Command(["lsof", "-i", "-P", "-n"], ports),
+        goal=1 / 2,
+    )
 
 
 def _start(folder: Path) -> Work:
-    """The cost of a question about one free port: hardly more than Python's own start."""
-    name = "check PORT : python -I -c pass"
-    return Work(name, [str(folder / "portward"), "check", "8080"], [str(folder / "python"), "-I", "-c", "pass"], 3)
+    """A question about one free port: hardly more than the start of Python, which is the peer here."""
+    return Work(
+        "check PORT : python -I -c pass",
+        Command([str(folder / "portward"), "check", "8080"], ["8080/tcp is available"]),
+        Command([str(folder / "python"), "-I", "-c", "pass"]),
+        goal=3,
+    )
 
 
 def compare(works: Sequence[Work], rounds: int) -> list[Result]:
     """Measures works and peers in turn. A work whose peer is missing is left out."""
-    works = [work for work in works if shutil.which("lsof") or "lsof" not in " ".join(work.peer)]
+    works = [work for work in works if shutil.which("lsof") or "lsof" not in " ".join(work.peer.words)]
     for work in works:
-        for command in (work.ours, work.peer):
-            _prove(command, work.shows)
+        _prove(work.ours)
+        _prove(work.peer)
     pairs: list[list[tuple[float, float]]] = [[] for _work in works]
     for _round in range(rounds):
         for work, found in zip(works, pairs, strict=True):
-            found.append((cpu_seconds(work.ours), cpu_seconds(work.peer)))
+            found.append((cpu_seconds(work.ours.words), cpu_seconds(work.peer.words)))
     return [Result(work, found) for work, found in zip(works, pairs, strict=True)]
 
 
-def _prove(command: Sequence[str], shows: Sequence[str]) -> None:
-    output = subprocess.run(command, capture_output=True, text=True).stdout
-    missing = [text for text in shows if text not in output]
+def _prove(command: Command) -> None:
+    output = subprocess.run(command.words, capture_output=True, text=True).stdout
+    missing = [text for text in command.shows if text not in output]
     if missing:
-        raise RuntimeError(f"{' '.join(command)} does not show {', '.join(missing)}:\n{output}")
+        raise RuntimeError(f"{' '.join(command.words)} does not show {', '.join(missing)}:\n{output}")
 
 
 def cpu_seconds(command: Sequence[str]) -> float:

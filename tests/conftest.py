@@ -9,14 +9,18 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
 
-from portward.model import ANY, Endpoint, Transport
+from portward.model import ANY, LAST_PORT, Endpoint, Transport
 from portward.sockets.bind import ephemeral_range, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_WORKERS = 16  # of pytest-xdist that are kept apart
 
 CHILD_START = """
 import json, os, socket, sys
@@ -50,7 +54,7 @@ def need_root() -> None:
 
 
 class Listen(Protocol):
-    """Opens a socket of the test's own; port 0 is the kernel's choice. Closed when the test ends."""
+    """Opens a socket of the test's own, where no port is given on one that is free everywhere. Closed when the test ends."""
 
     def __call__(
         self,
@@ -85,7 +89,7 @@ def listen() -> Iterator[Listen]:
                 made.setsockopt(socket.SOL_SOCKET, option, 1)
             if v6only is not None:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-            made.bind((address, port))
+            made.bind((address, port or _pick_port()))
             if listening and not udp:
                 made.listen()
             return made
@@ -113,9 +117,16 @@ def port_of(held: socket.socket) -> int:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that nobody has, TCP and UDP, on all addresses. Not an ephemeral one: no connection takes it meanwhile."""
+    """A port that nobody has, TCP and UDP, on all addresses."""
+    return _pick_port()
+
+
+def _pick_port() -> int:
+    """A port that is free everywhere, and that no connection and no other worker of this run takes meanwhile."""
+    last = ephemeral_range().low if ephemeral_range().low > 24000 else LAST_PORT
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     for _attempt in range(1000):
-        port = random.randrange(20000, ephemeral_range().low)
+        port = random.randrange(20000, last) // _WORKERS * _WORKERS + worker % _WORKERS
         if all(refusal(Endpoint(ANY, port, transport)) is None for transport in Transport):
             return port
     raise AssertionError("no free port found")
@@ -167,9 +178,11 @@ def spawn() -> Iterator[Spawn]:
 
     yield start
     for process in children:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def run_code(code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> dict[str, Any]:

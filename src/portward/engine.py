@@ -8,7 +8,6 @@ needed, whose import would cost more than the rest of a look at one port.
 from __future__ import annotations
 
 import os
-import socket
 import time
 
 from portward.errors import Unavailable
@@ -16,6 +15,7 @@ from portward.model import ANY, Container, Endpoint, Record, Skipped, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
     from typing import Any
 
@@ -23,6 +23,8 @@ DEADLINE_SECONDS = 0.8
 """For everything that is asked of all engines in one look."""
 
 _LARGEST_ANSWER_BYTES = 64 << 20
+_TRANSPORTS = ("tcp", "udp")  # Docker publishes SCTP too
+_NO_ENGINE = "what answers there is not a container engine"
 _HIDING = ("created", "exited", "dead", "restarting")  # states in which the list of containers leaves ports out
 
 
@@ -53,7 +55,10 @@ class Engine:
 
         Raises Unavailable, with the reason, if the engine cannot be reached, refuses or does not answer in time.
         """
-        return [self._container(raw, deadline) for raw in self._get("/containers/json?all=1", deadline)]
+        try:
+            return [self._container(raw, deadline) for raw in self._get("/containers/json?all=1", deadline)]
+        except (AttributeError, LookupError, TypeError, ValueError):  # JSON, but not of this shape
+            raise Unavailable(_NO_ENGINE) from None
 
     def _container(self, raw: dict[str, Any], deadline: float) -> EngineContainer:
         labels = raw.get("Labels") or {}
@@ -63,7 +68,9 @@ class Engine:
         if not running:
             publications = self._claims(raw["Id"], deadline)
         else:
-            publications = tuple(_published(port) for port in ports if port.get("PublicPort"))
+            publications = tuple(
+                _published(port) for port in ports if port.get("PublicPort") and port.get("Type", "tcp") in _TRANSPORTS
+            )
         return EngineContainer(
             container=Container(
                 id=raw["Id"][:12],
@@ -90,12 +97,12 @@ class Engine:
         bindings = (raw.get("HostConfig") or {}).get("PortBindings") or {}
         return tuple(
             Publication(
-                Endpoint(binding.get("HostIp") or ANY, int(binding["HostPort"]), _transport(protocol)), int(target)
+                Endpoint(binding.get("HostIp") or ANY, int(binding["HostPort"]), Transport(protocol)), int(target)
             )
             for key, claimed in bindings.items()
             for target, _, protocol in [key.partition("/")]
             for binding in claimed or ()
-            if (binding.get("HostPort") or "").isdecimal() and int(binding["HostPort"]) and protocol in ("tcp", "udp")
+            if (binding.get("HostPort") or "").isdecimal() and int(binding["HostPort"]) and protocol in _TRANSPORTS
         )
 
     def _get(self, path: str, deadline: float) -> Any:
@@ -111,8 +118,8 @@ class Engine:
 
         try:
             return json.loads(body)
-        except ValueError:
-            raise Unavailable("what answers there is not a container engine") from None
+        except (ValueError, RecursionError):
+            raise Unavailable(_NO_ENGINE) from None
 
     def _ask(self, path: str, deadline: float) -> tuple[int, bytes]:
         request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
@@ -139,13 +146,36 @@ def read(environment: Mapping[str, str]) -> tuple[list[EngineContainer], list[Sk
     deadline = time.monotonic() + DEADLINE_SECONDS
     found: dict[str, EngineContainer] = {}
     skipped: list[Skipped] = []
-    for address in addresses(environment):
-        try:
-            for container in Engine(address).containers(deadline):
+    for address, answer in _ask_each(addresses(environment), deadline).items():
+        if isinstance(answer, Unavailable):
+            skipped.append(Skipped(f"container engine {address}", answer.message))
+        else:
+            for container in answer:
                 found.setdefault(container.container.id, container)
-        except Unavailable as error:
-            skipped.append(Skipped(f"container engine {address}", error.message))
     return list(found.values()), skipped
+
+
+def _ask_each(asked: list[str], deadline: float) -> dict[str, list[EngineContainer] | Unavailable]:
+    """The containers of each engine, or why it could not be asked. All at once: a silent one costs no other its time."""
+    answers: dict[str, list[EngineContainer] | Unavailable] = dict.fromkeys(asked, Unavailable("not asked"))
+
+    def ask(address: str) -> None:
+        try:
+            answers[address] = Engine(address).containers(deadline)
+        except Unavailable as error:
+            answers[address] = error
+
+    if len(asked) == 1:
+        ask(asked[0])
+    elif asked:
+        from threading import Thread
+
+        threads = [Thread(target=ask, args=(address,), name=f"portward {address}") for address in asked]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return answers
 
 
 def addresses(environment: Mapping[str, str]) -> list[str]:
@@ -199,6 +229,8 @@ def _field(path: str, *keys: str) -> str | None:
 
 
 def _connect(address: str, deadline: float) -> socket.socket:
+    import socket  # only where there is an engine: most of a machine's looks need none of its classes
+
     scheme, _, rest = address.partition("://")
     if scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
@@ -254,10 +286,6 @@ def _published(port: dict[str, Any]) -> Publication:
     address = port.get("IP") or ANY  # Podman leaves the wildcard out
     v6only = True if address == "::" else None  # Docker binds each family by itself
     return Publication(
-        Endpoint(address, int(port["PublicPort"]), _transport(port.get("Type", "tcp")), v6only),
+        Endpoint(address, int(port["PublicPort"]), Transport(port.get("Type", "tcp")), v6only),
         int(port["PrivatePort"]),
     )
-
-
-def _transport(protocol: str) -> Transport:
-    return Transport.UDP if protocol == "udp" else Transport.TCP

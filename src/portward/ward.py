@@ -540,7 +540,11 @@ class Portward:
             raise UsageError(f"{host} has no address: {error.strerror}") from None
         except UnicodeError:
             raise UsageError(f"{host!r} is not the name of a host") from None
-        return list(dict.fromkeys(str(address[4][0]) for address in found))
+        addresses = []
+        for *_, address in found:
+            interface = int(address[3]) if len(address) == 4 else 0
+            addresses.append(f"{address[0]}%{socket.if_indextoname(interface)}" if interface else str(address[0]))
+        return list(dict.fromkeys(addresses))
 
     def _reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
         services: Iterator[Service] = iter(snapshot.project.services if snapshot.project else ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import _socket as socket  # see _netlink
 
 from portward.errors import Unavailable
 from portward.model import Endpoint, Listener, Owners, Process, Reading, Skipped, State, Transport

@@ -53,6 +53,8 @@ def others() -> tuple[list[Namespace], list[Skipped]]:
                 found.setdefault(inode, Namespace(inode, path, f"net:[{inode}]"))
     if hidden:
         skipped.append(Skipped("network namespaces", f"not permitted to see those of {hidden} processes"))
+    elif not os.path.exists("/proc/1"):  # mounted with hidepid
+        skipped.append(Skipped("network namespaces", "/proc hides the processes of other users"))
     found.pop(home, None)
     return list(found.values()), skipped
 
