@@ -42,7 +42,9 @@ def test_ports_have_their_place() -> None:
 
 def test_urls_are_references() -> None:
     """A URL's port is a reference: to the host's side on loopback, to a container's by a service name."""
-    text = "REACT_APP_API_URL=http://localhost:5000/api\nDB=postgres://app:secret@db:5432/app\nPLAIN=http://localhost/\n"
+    text = (
+        "REACT_APP_API_URL=http://localhost:5000/api\nDB=postgres://app:secret@db:5432/app\nPLAIN=http://localhost/\n"
+    )
     specs = dotenv.ports(dotenv.parse(text, "client/.env"))
     assert [(spec.published, spec.host, spec.side, spec.role) for spec in specs] == [
         ("5000", "localhost", Side.HOST, Role.URL),

@@ -389,7 +389,9 @@ def check(text: str, specs: list[PortSpec]) -> None:
         assert spec.published == str(int(digits))
         line = text.split("\n")[spec.location.line - 1]
         assert line[spec.location.column - 1 :].startswith(digits)
-        assert digits in spec.text and "\n" not in spec.text and len(spec.text) <= 120
+        assert digits in spec.text
+        assert "\n" not in spec.text
+        assert len(spec.text) <= 120
     assert len({spec.span for spec in specs}) == len(specs)
     assert specs == sorted(specs, key=lambda spec: spec.span.start)
 

@@ -23,7 +23,6 @@ from portward.model import (
     PortSpec,
     Process,
     Reading,
-    Record,
     Refusal,
     Role,
     Severity,
@@ -32,8 +31,8 @@ from portward.model import (
     Span,
     State,
     Transport,
-    astuple,
 )
+from portward.records import Record, astuple
 from tests.conftest import Listen, port_of
 
 if TYPE_CHECKING:

@@ -23,15 +23,14 @@ def candidates(request: PortRequest, snapshot: Snapshot) -> Iterator[tuple[int, 
     its key decides, round to the start again, without reserved ports. A contiguous request gives groups of `count`.
     """
     taken = _taken(snapshot)
+    usable: Iterator[int]
     if request.preferred is not None:
-        order = list(range(request.preferred, min(request.preferred + FALLBACK, LAST_PORT) + 1))
-        usable = [port for port in order if port not in taken]
+        order = range(request.preferred, min(request.preferred + FALLBACK, LAST_PORT) + 1)
+        usable = (port for port in order if port not in taken)
     else:
-        order = _from_hash(request.key, request.ports)
-        usable = [port for port in order if port not in taken and not _reserved(port, snapshot.reserved)]
-    if request.contiguous:
-        return _neighbours(usable, request.count)
-    return ((port,) for port in usable)
+        rotated = _from_hash(request.key, request.ports)
+        usable = (port for port in rotated if port not in taken and not _reserved(port, snapshot.reserved))
+    return _neighbours(list(usable), request.count) if request.contiguous else ((port,) for port in usable)
 
 
 def _taken(snapshot: Snapshot) -> set[int]:

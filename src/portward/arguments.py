@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from portward.errors import InvalidPort
-from portward.model import ANY, LAST_PORT, PortRange, Record, Transport
+from portward.model import ANY, LAST_PORT, PortRange, Transport
+from portward.records import Record
 
 _FORM = "a port is written [HOST:]PORT[/udp], a range LOW-HIGH"
 

@@ -11,7 +11,8 @@ import os
 import time
 
 from portward.errors import Unavailable
-from portward.model import ANY, Container, Endpoint, Record, Skipped, Transport
+from portward.model import ANY, Container, Endpoint, Skipped, Transport
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

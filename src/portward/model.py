@@ -1,8 +1,5 @@
 """The nouns of Portward: immutable, typed records that every other room speaks in.
 
-Records look like frozen dataclasses to a type checker (PEP 681) and behave like them, but are built by a small
-metaclass of our own: importing `dataclasses` costs about as much as the whole of `portward check PORT`.
-
 Conventions: ports are `int`, absent is `None`, addresses are numeric text as the kernel writes them, times are seconds
 since the Unix epoch (UTC), paths inside a project are relative to its root with `/` between the parts, and lines and
 columns start at 1 and count code points.
@@ -12,98 +9,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from portward.records import Record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any, Self, dataclass_transform
-else:
-
-    def dataclass_transform(**_options):
-        return lambda cls: cls
 
 
 LAST_PORT = 65535
-
-
-@dataclass_transform(frozen_default=True)
-class _RecordType(type):
-    """Makes a class of annotated fields into an immutable record with `__slots__`."""
-
-    _fields: tuple[str, ...]
-    _defaults: dict[str, object]
-    _setters: tuple[Any, ...]
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
-        fields = tuple(namespace.get("__annotations__", ()))
-        defaults = {field: namespace.pop(field) for field in fields if field in namespace}
-        cls = super().__new__(mcs, name, bases, {**namespace, "__slots__": fields})
-        cls._fields = fields
-        cls._defaults = defaults
-        cls._setters = tuple(cls.__dict__[field].__set__ for field in fields)
-        cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
-        return cls
-
-
-class Record(metaclass=_RecordType):
-    """Base of all records: equality and hash by value, no assignment after construction."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        cls = type(self)
-        if kwargs or len(args) != len(cls._fields):
-            args = _bind(cls, args, kwargs)
-        for assign, value in zip(cls._setters, args, strict=True):
-            assign(self, value)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable: cannot set {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable: cannot delete {name!r}")
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return astuple(self) == astuple(other)
-
-    def __hash__(self) -> int:
-        return hash(astuple(self))
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
-        return f"{type(self).__name__}({shown})"
-
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), astuple(self)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
-        cls = type(self)
-        unknown = changes.keys() - set(cls._fields)
-        if unknown:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
-        return cls(*(changes.get(field, getattr(self, field)) for field in cls._fields))
-
-
-def astuple(record: Record) -> tuple[Any, ...]:
-    """The record's values in the order of its fields, one level deep."""
-    return tuple(getattr(record, field) for field in type(record)._fields)
-
-
-def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
-    if len(args) > len(cls._fields):
-        raise TypeError(f"{cls.__name__} takes {len(cls._fields)} values, {len(args)} were given")
-    given: dict[str, object] = dict(zip(cls._fields, args, strict=False))
-    for name, value in kwargs.items():
-        if name not in cls._fields:
-            raise TypeError(f"{cls.__name__} has no field {name!r}")
-        if name in given:
-            raise TypeError(f"{cls.__name__} got {name!r} twice")
-        given[name] = value
-    given = {**cls._defaults, **given}
-    missing = [field for field in cls._fields if field not in given]
-    if missing:
-        raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
-    return tuple(given[field] for field in cls._fields)
 
 
 class Transport(StrEnum):

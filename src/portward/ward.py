@@ -27,7 +27,6 @@ from portward.model import (
     Process,
     Project,
     Reading,
-    Record,
     Refusal,
     Service,
     Severity,
@@ -37,6 +36,7 @@ from portward.model import (
     State,
     Transport,
 )
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from portward.model import PortRange, Record
+from portward.model import PortRange
+from portward.records import Record
 
 PRIVILEGED = PortRange(1, 1023)
 """Ports that need root or CAP_NET_BIND_SERVICE by default (net.ipv4.ip_unprivileged_port_start, ip-sysctl.rst)."""

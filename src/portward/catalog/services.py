@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from portward.catalog.kinds import OTHER, kind_of
-from portward.model import LAST_PORT, PortRange, Record, Transport
+from portward.model import LAST_PORT, PortRange, Transport
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from portward.model import Record, Service
+from portward.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portward.model import Service
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "compose": (

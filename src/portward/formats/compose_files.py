@@ -14,7 +14,8 @@ import posixpath
 from portward.errors import InvalidFile
 from portward.formats import dotenv
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, interpolated, parse
-from portward.model import Location, Record
+from portward.model import Location
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 
-from portward.model import ANY, LAST_PORT, PortRange, Record, Span
+from portward.model import ANY, LAST_PORT, PortRange, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

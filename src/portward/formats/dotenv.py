@@ -12,7 +12,8 @@ from portward.errors import InvalidFile
 from portward.formats import urls
 from portward.formats.template import TemplateError, expand
 from portward.formats.text import Lines
-from portward.model import Location, PortSpec, Record, Role, Side, Span
+from portward.model import Location, PortSpec, Role, Side, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

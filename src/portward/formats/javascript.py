@@ -19,7 +19,8 @@ import re
 
 from portward.formats import urls
 from portward.formats.text import Lines
-from portward.model import PortSpec, Record, Role, Side, Span
+from portward.model import PortSpec, Role, Side, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

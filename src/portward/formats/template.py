@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from portward.model import Record, Span
+from portward.model import Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from portward.model import Record, Side, Span
+from portward.model import Side, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

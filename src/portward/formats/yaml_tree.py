@@ -12,7 +12,8 @@ import yaml
 from portward.errors import InvalidFile
 from portward.formats.template import TemplateError, expand
 from portward.formats.text import Lines
-from portward.model import Location, Record, Span
+from portward.model import Location, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

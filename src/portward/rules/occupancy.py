@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from portward.model import ANY, Endpoint, PortState, Record, Refusal, State, Transport
+from portward.model import ANY, Endpoint, PortState, Refusal, State, Transport
+from portward.records import Record
 from portward.wording import is_interpreter
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ import os
 import sys
 from struct import Struct
 
-from portward.model import Record
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from portward.model import Record, Skipped
+from portward.model import Skipped
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
