@@ -15,7 +15,7 @@ import pytest
 from portward.errors import InvalidPort, Unavailable, UsageError
 from portward.model import Endpoint, Owners, Reading, Refusal, Severity, State
 from portward.sockets import bind
-from portward.ward import Check, Portward
+from portward.ward import Portward
 from tests.conftest import need, need_root, port_of, run_code
 from tests.test_bind import close_from_the_server, refusing_sockets
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from portward.answers import Check
     from portward.model import Process
     from tests.conftest import Listen, Spawn
 

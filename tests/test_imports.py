@@ -26,11 +26,14 @@ ALLOWED = {
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
+    "answers": {"model"},
+    "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "ward": {
-        "allocate", "arguments", "catalog", "engine", "errors", "formats", "model", "rules", "sockets", "wording", "workspace",
+        "allocate", "answers", "arguments", "catalog", "errors", "formats", "live", "model", "rules", "sockets", "wording",
+        "workspace",
     },
-    "render": {"catalog", "errors", "model", "ward", "wording"},  # catalog: the type of its entries
-    "cli": {"arguments", "errors", "model", "render", "ward", "wording"},
+    "render": {"answers", "catalog", "errors", "model", "wording"},  # catalog: the type of its entries
+    "cli": {"answers", "arguments", "errors", "model", "render", "ward", "wording"},
     "__init__": {"errors", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip

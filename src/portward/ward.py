@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import time
 
+from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
+from portward.live import Live, holds, is_connection
 from portward.model import (
-    ANY,
     LAST_PORT,
     ComposeOptions,
     Endpoint,
     Finding,
     Fix,
     Listener,
-    Location,
     PortRange,
     PortRequest,
-    PortSpec,
-    PortState,
-    Process,
     Project,
     Reading,
     Refusal,
@@ -33,10 +30,8 @@ from portward.model import (
     Side,
     Skipped,
     Snapshot,
-    State,
     Transport,
 )
-from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,82 +39,7 @@ if TYPE_CHECKING:
 
     from portward.catalog import CatalogEntry
     from portward.sockets import SocketReader
-    from portward.workspace import Files, Roots
-
-
-class PortCheck(Record):
-    """Whether one endpoint would be given to a new socket now: `available` is the bind's answer alone.
-
-    `listeners` are those in the way and those that claim the port; with other network namespaces, also who has it there.
-    """
-
-    endpoint: Endpoint
-    available: bool
-    refusal: Refusal | None
-    listeners: tuple[Listener, ...]
-
-
-class Check(Record):
-    """What `check` found, for ports or for a project (then `services` has its ports and their state)."""
-
-    ports: tuple[PortCheck, ...]
-    findings: tuple[Finding, ...]
-    reading: Reading
-    project: Project | None = None
-    services: tuple[ServiceReport, ...] = ()
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """What could not be read, of the machine or of the project."""
-        return (*self.reading.skipped, *(self.project.skipped if self.project else ()))
-
-    def worst(self) -> Severity | None:
-        """The severity of the worst finding, or None."""
-        return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
-
-
-class PortReport(Record):
-    """A port that a file writes, what it is now (None: a container's own port), and what the engine bound for it."""
-
-    spec: PortSpec
-    state: PortState | None
-    holders: tuple[Listener, ...]
-    bound: tuple[Endpoint, ...]
-
-
-class ServiceReport(Record):
-    """A service with the state of each of its ports."""
-
-    service: Service
-    ports: tuple[PortReport, ...]
-
-
-class Services(Record):
-    """What a project declares."""
-
-    project: Project
-    services: tuple[ServiceReport, ...]
-    inactive: tuple[ServiceReport, ...]
-    reading: Reading
-
-
-class Who(Record):
-    """Everything about one port: holders and their ancestry (one chain for each holder's first process)."""
-
-    port: int
-    transport: Transport
-    listeners: tuple[Listener, ...]
-    ancestry: tuple[tuple[Process, ...], ...]
-    declared: tuple[Location, ...]
-    customary: tuple[str, ...]
-    fixes: tuple[Fix, ...]
-
-
-class WhoAnswer(Record):
-    """What `who` found, a row for each port asked for."""
-
-    ports: tuple[Who, ...]
-    skipped: tuple[Skipped, ...]
+    from portward.workspace import Files
 
 
 class Portward:
@@ -141,10 +61,10 @@ class Portward:
     ) -> None:
         self.root = root
         self.environment = os.environ if environment is None else environment
-        self._sockets = sockets
         self._files = files
         self._clock = clock
         self._narrate = narrate or (lambda _step: None)
+        self.live = Live(sockets, self.environment, self._narrate)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] = ".", *, narrate: Callable[[str], None] | None = None) -> Portward:
@@ -167,7 +87,7 @@ class Portward:
         ranges = [parse_range(query) for query in queries if is_port_or_range(query)]
         words = [query.lower() for query in queries if not is_port_or_range(query)]
         project, skipped = self._readable_project(shallow=True)
-        reading = self._read(udp=udp, all_netns=all_netns)
+        reading = self.live.read(udp=udp, all_netns=all_netns)
         reading = _named(reading, project).replace(skipped=(*reading.skipped, *skipped))
         if not queries:
             return reading
@@ -180,7 +100,7 @@ class Portward:
         Raises InvalidPort for what is not a port.
         """
         wanted = [(argument, port) for argument in map(parse_port, ports) for port in argument.ports]
-        reading = self._read(
+        reading = self.live.read(
             udp=any(argument.transport is Transport.UDP for argument, _ in wanted),
             all_netns=all_netns,
             ports={port for _, port in wanted},
@@ -194,36 +114,25 @@ class Portward:
         from portward import catalog
         from portward.rules.address_in_use import stops
 
-        hosts = self._addresses(argument.host)
+        endpoints = [Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host)]
         rows = tuple(
-            self._in_detail(row)
+            self.live.in_detail(row)
             for row in reading.listeners
-            if row.port == port
-            and row.transport is argument.transport
-            and not _is_connection(row)
-            and any(row.endpoint.overlaps(Endpoint(host, port, argument.transport)) for host in hosts)
+            if not is_connection(row) and any(row.endpoint.overlaps(endpoint) for endpoint in endpoints)
         )
-        holding = [row for row in rows if _holds(row)]
         return Who(
             port=port,
             transport=argument.transport,
             listeners=rows,
-            ancestry=tuple(self.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
+            ancestry=tuple(self.live.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
             declared=tuple(
                 spec.location
                 for spec in (project.specs if project else ())
                 if spec.side is Side.HOST and spec.range and port in spec.range
             ),
             customary=catalog.customary(port, argument.transport),
-            fixes=tuple(dict.fromkeys(fix for row in holding for fix in stops(row))),
+            fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
         )
-
-    def _in_detail(self, row: Listener) -> Listener:
-        """The row with the systemd units of its processes."""
-        from portward.sockets import unit
-
-        with_units = (process.replace(unit=unit(self.sockets.cgroup(process.pid))) for process in row.processes)
-        return row.replace(processes=tuple(with_units))
 
     def _readable_project(self, *, shallow: bool = False) -> tuple[Project | None, tuple[Skipped, ...]]:
         """The project where there is one; if its files cannot be read, why. `shallow` reads just its top folder."""
@@ -241,18 +150,18 @@ class Portward:
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
         wanted = [
-            tuple(Endpoint(host, port, argument.transport) for host in self._addresses(argument.host))
+            tuple(Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host))
             for argument in map(parse_port, ports)
             for port in argument.ports
         ]
-        refusals = {endpoint: self._refusal(endpoint) for endpoints in wanted for endpoint in endpoints}
+        refusals = {endpoint: self.live.refusal(endpoint) for endpoints in wanted for endpoint in endpoints}
         asked = {endpoint.port for endpoint in refusals}
         # a bind that is not permitted may meet a holder too; one that is sandboxed must not need more of the system
         telling = (Refusal.IN_USE, Refusal.NOT_PERMITTED)
         refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal in telling}
         udp = any(endpoint.transport is Transport.UDP for endpoint in refusals)
         try:
-            reading = self._read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
+            reading = self.live.read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
         except Unavailable as error:
             reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
         judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
@@ -263,9 +172,9 @@ class Portward:
 
     def _port_check(self, endpoint: Endpoint, refusal: Refusal | None, reading: Reading) -> PortCheck:
         rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
-        lingers = refusal is Refusal.IN_USE and self._only_lingers(endpoint, rows)
-        holders = tuple(row for row in rows if not _is_connection(row))
-        if refusal is Refusal.IN_USE and not any(map(_holds, holders)):
+        lingers = refusal is Refusal.IN_USE and self.live.only_lingers(endpoint, rows)
+        holders = tuple(row for row in rows if not is_connection(row))
+        if refusal is Refusal.IN_USE and not any(map(holds, holders)):
             # nobody else is in the way: then it is a connection, or what is left of one
             holders = tuple(row for row in rows if row in holders or row.netns is None)
         return PortCheck(endpoint, lingers or refusal is None, None if lingers else refusal, holders)
@@ -276,7 +185,7 @@ class Portward:
         from portward.wording import holder
 
         endpoint = check.endpoint
-        holders = tuple(self._in_detail(row) for row in check.listeners if _holds(row))
+        holders = tuple(self.live.in_detail(row) for row in check.listeners if holds(row))
         hint, fixes = None, []
         if check.refusal is Refusal.IN_USE:
             reason = (
@@ -287,7 +196,7 @@ class Portward:
             if free:
                 hint = f"use {free}, free in the {kind} range {catalog.DEFAULT_RANGES[kind]}"
                 fixes.append(Fix(hint, None, True))
-            fixes += [fix for row in holders[:1] if not _is_connection(row) for fix in stops(row)]
+            fixes += [fix for row in holders[:1] if not is_connection(row) for fix in stops(row)]
         else:
             reason, hint = _REFUSED[check.refusal or Refusal.IN_USE]
         return Finding(
@@ -347,10 +256,10 @@ class Portward:
         asked = ports or catalog.DEFAULT_RANGES["other"]
         key = f"find\0{self.root or os.getcwd()}"
         request = PortRequest(key, asked, preferred, count, contiguous)
-        snapshot = Snapshot(self._read(udp=True), self._clock(), reserved=() if ports else self._reserved())
+        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=() if ports else self.live.reserved())
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
-            if all(self._is_free(port) for port in group):
+            if all(self.live.is_free(port) for port in group):
                 found += group
             if len(found) >= count:
                 return tuple(sorted(found))
@@ -395,62 +304,6 @@ class Portward:
             skipped=(*project.skipped, *skipped),
         )
 
-    @property
-    def sockets(self) -> SocketReader:
-        """The reader of sockets, chosen when it is first needed."""
-        if self._sockets is None:
-            from portward.sockets import open_reader
-
-            self._sockets = open_reader()
-        return self._sockets
-
-    def _read(
-        self,
-        *,
-        udp: bool = False,
-        all_netns: bool = False,
-        ports: Collection[int] | None = None,
-        claims: Collection[int] | None = None,
-    ) -> Reading:
-        """The live truth: sockets, with containers and projects as their owners. `claims` widens `ports` for containers."""
-        from portward import engine
-
-        if ports is None or ports:
-            reading = self.sockets.read(udp=udp, all_netns=all_netns, ports=ports)
-            self._narrate(f"{len(reading.listeners)} sockets by the reader {self.sockets.name}")
-        else:
-            reading = Reading(())
-        if engine.addresses(self.environment):
-            from portward.sockets import _docker
-
-            containers, unreached = engine.read(self.environment)
-            self._narrate(f"{len(containers)} containers by {', '.join(engine.addresses(self.environment))}")
-            limit = claims if claims is not None else ports
-            reading = _docker.join(reading, containers, self.sockets.cgroup, limit, udp)
-            reading = reading.replace(skipped=(*reading.skipped, *unreached))
-        if not reading.listeners:
-            return reading
-        from portward.workspace import Roots
-
-        roots = Roots()
-        return reading.replace(listeners=tuple(self._labelled(row, roots) for row in reading.listeners))
-
-    def _labelled(self, row: Listener, roots: Roots) -> Listener:
-        """The row with the project that its process was started in, and with the service that its program's name tells."""
-        from portward.wording import is_interpreter
-
-        if row.container is not None:
-            folder = row.container.folder
-            return row.replace(container=row.container.replace(folder=os.path.realpath(folder))) if folder else row
-        if not row.processes:
-            return row
-        process = row.processes[0]
-        root = roots.of(process.cwd) if process.cwd else None
-        return row.replace(
-            project=os.path.basename(root) if root else None,
-            service=None if is_interpreter(process.name) else process.name,
-        )
-
     def _snapshot(self, project: Project, all_netns: bool) -> Snapshot:
         from portward import catalog
         from portward.rules.occupancy import endpoints
@@ -458,20 +311,22 @@ class Portward:
         claims = [spec for service in project.services for spec in service.claims]
         wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
         udp = any(endpoint.transport is Transport.UDP for endpoint in wanted)
-        reading = self._read(udp=udp, all_netns=all_netns)
+        reading = self.live.read(udp=udp, all_netns=all_netns)
         refusals = {}
         for endpoint in wanted:
-            refusal = self._refusal(endpoint)
+            refusal = self.live.refusal(endpoint)
             if refusal is Refusal.IN_USE and not any(row.endpoint.overlaps(endpoint) for row in reading.listeners):
                 # nobody listens: a connection holds it, or what is left of one
-                blockers = self._read(udp=udp, ports={endpoint.port}).listeners
+                blockers = self.live.read(udp=udp, ports={endpoint.port}).listeners
                 rows = tuple(row for row in blockers if row.endpoint.overlaps(endpoint))
-                if self._only_lingers(endpoint, rows):
+                if self.live.only_lingers(endpoint, rows):
                     continue
                 reading = reading.replace(listeners=(*reading.listeners, *rows))
             if refusal is not None:
                 refusals[endpoint] = refusal
-        return Snapshot(reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self._reserved())
+        return Snapshot(
+            reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self.live.reserved()
+        )
 
     def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
         """The snapshot with a free port, of its kind's range, for each of the named services; no port twice."""
@@ -493,58 +348,12 @@ class Portward:
         from portward import allocate
 
         if not snapshot.reserved:
-            snapshot = snapshot.replace(reserved=self._reserved())
+            snapshot = snapshot.replace(reserved=self.live.reserved())
         request = PortRequest(key, ports, transport=transport)
         for (port,) in allocate.candidates(request, snapshot):
-            if port not in without and self._is_free(port, transport):
+            if port not in without and self.live.is_free(port, transport):
                 return port
         return None
-
-    def _reserved(self) -> tuple[PortRange, ...]:
-        """The ports that Portward never picks: privileged, ephemeral, and those that browsers refuse."""
-        from portward import catalog
-        from portward.sockets.bind import ephemeral_range
-
-        blocked = (PortRange(port, port) for port in catalog.BROWSER_BLOCKED)
-        return (catalog.PRIVILEGED, ephemeral_range(), *blocked)
-
-    def _is_free(self, port: int, transport: Transport = Transport.TCP) -> bool:
-        return self._refusal(Endpoint(ANY, port, transport)) is None
-
-    def _refusal(self, endpoint: Endpoint) -> Refusal | None:
-        from portward.sockets.bind import refusal
-
-        return refusal(endpoint)
-
-    def _only_lingers(self, endpoint: Endpoint, rows: Sequence[Listener]) -> bool:
-        """Whether just the rest of an old connection refuses a bind, which servers pass over with SO_REUSEADDR.
-
-        With no row at all, the bind is asked once more as it was: what refused it is gone by now, or is not shown to us.
-        """
-        from portward.sockets.bind import refusal
-
-        holding = [row for row in rows if _holds(row)]
-        if endpoint.transport is not Transport.TCP or not all(map(_is_connection, holding)):
-            return False
-        return refusal(endpoint, reuse=bool(holding)) is None
-
-    def _addresses(self, host: str) -> list[str]:
-        """The numeric addresses of a host that the user named. Raises UsageError if it has none."""
-        if host == ANY:
-            return [ANY]
-        import socket
-
-        try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise UsageError(f"{host} has no address: {error.strerror}") from None
-        except UnicodeError:
-            raise UsageError(f"{host!r} is not the name of a host") from None
-        addresses = []
-        for *_, address in found:
-            interface = int(address[3]) if len(address) == 4 else 0
-            addresses.append(f"{address[0]}%{socket.if_indextoname(interface)}" if interface else str(address[0]))
-        return list(dict.fromkeys(addresses))
 
     def _reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
         services: Iterator[Service] = iter(snapshot.project.services if snapshot.project else ())
@@ -579,16 +388,6 @@ _REFUSED = {
 
 def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
     return service.replace(kind=kind_of(service.image, service.name))
-
-
-def _holds(row: Listener) -> bool:
-    """Whether a row is a socket of our own network namespace: one that a new socket can meet."""
-    return row.netns is None and row.state is not State.CLAIMED
-
-
-def _is_connection(row: Listener) -> bool:
-    """Whether a row is a connection with that local port, or the rest of one: it may refuse a bind, but serves nobody."""
-    return row.state is State.BOUND and row.note is not None
 
 
 def _of_host(checks: Sequence[PortCheck]) -> PortCheck:

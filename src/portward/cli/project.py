@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from portward.ward import Check
+    from portward.answers import Check
 
 
 def add_check(parser: ArgumentParser) -> None:

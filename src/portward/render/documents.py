@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from portward.answers import Check, PortReport, ServiceReport, Services, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
     from portward.model import Finding, Fix, Listener, Location, Process, Reading, Skipped
-    from portward.ward import Check, PortReport, ServiceReport, Services, Who, WhoAnswer
 
     Document = dict[str, Any]
 

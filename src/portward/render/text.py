@@ -14,9 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.model import Finding, Fix, Listener, Reading, Skipped
-    from portward.ward import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
 
 WIDTH = 100
 
@@ -120,7 +120,7 @@ def _who(row: Who, now: float) -> Iterator[str]:
     name = f"{row.port}/{row.transport}"
     live = [listener for listener in row.listeners if listener.state is not State.CLAIMED]
     if not live:
-        yield f"{name} is free: nothing holds it" + (", but it is claimed" if row.listeners else "")
+        yield f"{name}: nothing listens there" + (", but it is claimed" if row.listeners else "")
     else:
         yield f"{name} is held on {_list(_address(listener) for listener in live)}{_split_families(live)}"
     for listener, chain in zip(row.listeners, row.ancestry, strict=True):
