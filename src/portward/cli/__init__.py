@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -28,6 +29,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status; never raises, never exits by itself."""
+    if argv is None:
+        gc.disable()  # a command ends long before there is garbage worth a search
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:

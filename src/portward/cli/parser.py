@@ -10,6 +10,7 @@ from portward.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Action
     from typing import NoReturn
 
 
@@ -95,3 +96,10 @@ class _Plain(HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(indent + line for line in text.splitlines())
+
+    def _format_action_invocation(self, action: Action) -> str:
+        """`-C, --directory DIR`, as from Python 3.13 on; earlier ones repeat the value."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
