@@ -166,7 +166,8 @@ def test_profiles() -> None:
         ('services:\n  web:\n    ports:\n      - "${A!}:80"\n', 4, 10, "A"),
         ('services:\n  web:\n    ports:\n      - "${A:?set it}:80"\n', 4, 10, "set it"),
         ("services:\n\tweb: {}\n", 2, 1, "YAML"),
-        ("web: {image: x}\n", 1, 6, "services"),
+        ("web: {image: x}\n", 1, 1, "services"),
+        ("services:\n", 1, 10, "mapping"),
     ],
 )
 def test_refusals_have_their_place(text: str, line: int, column: int, says: str) -> None:
@@ -244,7 +245,7 @@ def test_nesting_and_alias_bombs_are_bounded() -> None:
     """Deep nesting is refused; a bomb of aliases costs what its text costs."""
     with pytest.raises(InvalidFile):
         parse("a: " + "[" * 5000 + "]" * 5000, "compose.yaml")
-    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    bomb = "x-0: &a0 [x, x]\n" + "".join(f"x-{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
     assert _read(bomb + "services:\n  web:\n    image: x\n    x-a: *a59\n").services[0].name == "web"
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from portward.formats.javascript import parse
 from portward.model import Location, PortSpec, Role, Side
 
-CORPUS = Path("/work/shared/corpus")
+CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
 SUFFIXES = ("js", "cjs", "mjs", "jsx", "ts", "cts", "mts", "tsx")
 
 FALLBACKS = [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _REPLACED = ("command", "entrypoint")
 _KEYED = ("environment", "labels", "extra_hosts", "sysctls", "args", "annotations")  # lists of NAME=VALUE or mappings
+_TOP_KEYS = ("version", "name", "services", "networks", "volumes", "secrets", "configs", "include", "models")
 _MOST_FILES = 200
 
 
@@ -70,11 +71,13 @@ class _Loader:
         self.budget -= 1
         if path in chain or self.budget < 0:
             raise InvalidFile("includes itself" if path in chain else "too many included files", path=path)
-        for document in parse(self._text(path, None), path):
-            if isinstance(document, Scalar) and document.is_null:
-                continue
+        documents = parse(self._text(path, None), path)
+        if not documents:
+            raise InvalidFile("an empty Compose file", path=path)
+        for document in documents:
             if not isinstance(document, Mapping):
                 raise error("a Compose file must be a mapping", document)
+            _check_keys(document)
             expanded = interpolated(document, values)
             assert isinstance(expanded, Mapping)
             yield expanded
@@ -94,10 +97,7 @@ class _Loader:
     def _services(self, document: Mapping, path: str, values: Values[str, str]) -> Mapping:
         """The services of one document with what they extend merged below them."""
         services = document.items.get("services")
-        if services is None or (isinstance(services, Scalar) and services.is_null):
-            stray = next((node for node in document.items.values() if _is_old_service(node)), None)
-            if stray is not None:
-                raise error("a service stands outside `services:`", stray)
+        if services is None:
             return Mapping({}, {}, None, document.location)
         if not isinstance(services, Mapping):
             raise error("services must be a mapping of names to services", services)
@@ -268,5 +268,12 @@ def _as_mapping(node: Node) -> Node:
     return Mapping(items, {name: item.location for name, item in items.items()}, node.tag, node.location)
 
 
-def _is_old_service(node: Node) -> bool:
-    return isinstance(node, Mapping) and ("image" in node.items or "build" in node.items)
+def _check_keys(document: Mapping) -> None:
+    """Raises InvalidFile for a key that a Compose file does not have, as a file without `services:` has."""
+    for key, place in document.keys.items():
+        if key not in _TOP_KEYS and not key.startswith("x-"):
+            node = document.items[key]
+            service = isinstance(node, Mapping) and ("image" in node.items or "build" in node.items)
+            raise error_at(
+                f"{key!r} {'stands outside `services:`' if service else 'is not a key of a Compose file'}", place
+            )
