@@ -94,6 +94,15 @@ def test_our_own_container_is_running() -> None:
         assert finding.fixes[-1].command == f"docker compose -p {other.project} stop {other.service}"
 
 
+def test_one_container_on_two_families_is_one_holder() -> None:
+    """Docker publishes on IPv4 and IPv6 apart: that is one holder, not two."""
+    rows = [_row(5000, address, container=_container("other", "web")) for address in ("0.0.0.0", "::")]
+    (finding,) = _judge(_snapshot(*rows), "address-in-use")
+    assert "more" not in finding.message
+    (finding,) = _judge(_snapshot(rows[0], _row(5000, "::1", processes=(_process("nc"),))), "address-in-use")
+    assert finding.message.endswith(", and 1 more")
+
+
 def test_our_own_process_is_running() -> None:
     """A process in the project's folder is ours only by a command that is the service's own."""
     mine = _process("node", "index.js", cwd="/home/me/shop/web")

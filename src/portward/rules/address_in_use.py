@@ -53,7 +53,7 @@ def _reason(snapshot: Snapshot, service: Service, holders: tuple[Listener, ...])
     if not holders:
         return "the system refuses the bind, but shows no socket (another network namespace, or an older kernel)"
     text = f"held by {holder(holders[0], snapshot.taken)}"
-    more = {id(row.container) if row.container else tuple(p.pid for p in row.processes) for row in holders}
+    more = {row.container.id if row.container else tuple(process.pid for process in row.processes) for row in holders}
     if len(more) > 1:
         text += f", and {len(more) - 1} more"
     process = next((process for row in holders for process in row.processes), None)

@@ -53,7 +53,9 @@ def others() -> tuple[list[Namespace], list[Skipped]]:
             else:
                 found.setdefault(inode, Namespace(inode, path, f"net:[{inode}]"))
     if hidden:
-        skipped.append(Skipped("network namespaces", f"not permitted to see those of {hidden} processes"))
+        skipped.append(
+            Skipped("network namespaces", f"not permitted to see those of {hidden} process{'es' * (hidden != 1)}")
+        )
     elif not os.path.exists("/proc/1"):  # mounted with hidepid
         skipped.append(Skipped("network namespaces", "/proc hides the processes of other users"))
     found.pop(home, None)
