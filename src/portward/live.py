@@ -127,12 +127,13 @@ class Live:
         return list(dict.fromkeys(addresses))
 
     def reserved(self) -> tuple[PortRange, ...]:
-        """The ports that Portward never picks: privileged, ephemeral, and those that browsers refuse."""
+        """The ports that Portward never picks: privileged, ephemeral, excluded by Windows, and those that browsers refuse."""
         from portward import catalog
+        from portward.sockets import _excluded
         from portward.sockets.bind import ephemeral_range
 
         blocked = (PortRange(port, port) for port in catalog.BROWSER_BLOCKED)
-        return (catalog.PRIVILEGED, ephemeral_range(), *blocked)
+        return (catalog.PRIVILEGED, ephemeral_range(), *_excluded.read(), *blocked)
 
 
 def holds(row: Listener) -> bool:

@@ -376,7 +376,7 @@ _REFUSED = {
     Refusal.IN_USE: ("in use", None),
     Refusal.NOT_PERMITTED: (
         "not permitted: the system does not give this port to you",
-        "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose one above",
+        "ports below 1024 need root or CAP_NET_BIND_SERVICE; above, Windows may have excluded it, or SELinux forbids it",
     ),
     Refusal.SANDBOXED: (
         "sandboxed: a policy denies bind() here",

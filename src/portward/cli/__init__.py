@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         gc.disable()  # a command ends long before there is garbage worth a search
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in words
+    as_json = "--json" in words or "--format=json" in words or " --format json" in f" {' '.join(words)}"
     try:
         return _run(words)
     except PortwardError as error:

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+
 from portward.model import LAST_PORT, PortRange
+
+_COMMAND = ("netsh", "interface", "ipv4", "show", "excludedportrange", "protocol=tcp")
+_LONGEST_SECONDS = 5
+
+
+def read() -> tuple[PortRange, ...]:
+    """What Windows keeps for itself now, which differs after each boot; nothing on other systems, or if it does not tell."""
+    if sys.platform != "win32":
+        return ()
+    import subprocess
+
+    try:
+        done = subprocess.run(_COMMAND, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return excluded_ranges(done.stdout)
 
 
 def excluded_ranges(text: str) -> tuple[PortRange, ...]:
