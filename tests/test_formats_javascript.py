@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portward.formats.javascript import parse
+from portward.formats.javascript import read
 from portward.model import Location, PortSpec, Role, Side
 
 CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
@@ -165,7 +165,7 @@ URLS = [
 
 def only(text: str, path: str = "config.js") -> PortSpec:
     """The one port of a text, whose span must be its digits."""
-    specs = parse(text, path)
+    specs = read(text, path)
     assert len(specs) == 1, specs
     assert text[specs[0].span.start : specs[0].span.end] == "5000"
     return specs[0]
@@ -203,13 +203,13 @@ def test_typescript_casts_around_a_variable() -> None:
 
 def test_a_number_in_a_type_is_no_port() -> None:
     """`port: 5000` in a type alias or an interface declares no port."""
-    assert parse("type T = { port: 5000 }; interface I { port: 5000 }", "a.ts") == []
+    assert read("type T = { port: 5000 }; interface I { port: 5000 }", "a.ts") == []
 
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_what_is_no_port(text: str) -> None:
     """Comments, other strings, regular expressions, other names and ends of ranges are passed over."""
-    assert parse(text, "config.js") == []
+    assert read(text, "config.js") == []
 
 
 @pytest.mark.parametrize(("literal", "host", "side"), URLS)
@@ -237,13 +237,13 @@ def test_a_url_that_is_a_fallback(text: str) -> None:
 
 def test_two_urls_in_one_string() -> None:
     """Every URL of a string is found, as in a list of brokers."""
-    specs = parse("x = 'http://a:5000,http://b:5001'", "a.js")
+    specs = read("x = 'http://a:5000,http://b:5001'", "a.js")
     assert [(spec.host, spec.published) for spec in specs] == [("a", "5000"), ("b", "5001")]
 
 
 def test_urls_in_jsx() -> None:
     """URLs in an attribute and in the text of an element are found."""
-    specs = parse('const a = <a href="http://localhost:5000">or http://localhost:5001/x</a>', "App.jsx")
+    specs = read('const a = <a href="http://localhost:5000">or http://localhost:5001/x</a>', "App.jsx")
     assert [spec.published for spec in specs] == ["5000", "5001"]
 
 
@@ -257,16 +257,16 @@ def test_several_variables() -> None:
 def test_underscores() -> None:
     """`5_000` is port 5000, and the span covers the underscore."""
     text = "const port = process.env.PORT ?? 5_000"
-    (spec,) = parse(text, "a.js")
+    (spec,) = read(text, "a.js")
     assert spec.published == "5000"
     assert text[spec.span.start : spec.span.end] == "5_000"
 
 
 def test_an_impossible_fallback_is_given() -> None:
     """A number over 65535 is given, for a rule to object to; 65535 itself is a port in a fallback."""
-    (spec,) = parse("const port = process.env.PORT || 70000", "a.js")
+    (spec,) = read("const port = process.env.PORT || 70000", "a.js")
     assert (spec.published, spec.range) == ("70000", None)
-    assert [spec.published for spec in parse("process.env.PORT || 65535", "a.js")] == ["65535"]
+    assert [spec.published for spec in read("process.env.PORT || 65535", "a.js")] == ["65535"]
 
 
 def test_a_config_module() -> None:
@@ -277,7 +277,7 @@ def test_a_config_module() -> None:
         "  mongoUrl: process.env.MONGO_URL || 'mongodb://localhost:27017/nexus',\n"
         "}\n"
     )
-    port, url = parse(text, "config.js")
+    port, url = read(text, "config.js")
     assert port.location == Location("config.js", 2, 29)
     assert port.text == "process.env.PORT || 5000"
     assert (port.role, port.variables) == (Role.FALLBACK, ("PORT",))
@@ -295,7 +295,7 @@ def test_spans_count_code_points() -> None:
 
 def test_a_byte_order_mark_does_not_count() -> None:
     """Spans and columns start after a byte-order mark."""
-    assert parse("\ufeffconst port = 5000", "a.js") == parse("const port = 5000", "a.js")
+    assert read("\ufeffconst port = 5000", "a.js") == read("const port = 5000", "a.js")
 
 
 def test_carriage_returns() -> None:
@@ -320,22 +320,22 @@ def test_a_long_excerpt_shows_the_port() -> None:
 def test_a_broken_statement_is_passed_over() -> None:
     """A statement that the grammar cannot read is skipped, and its neighbours are not."""
     assert only("const a = { port: 5001, %% };\nconst port = 5000;\n").location.line == 2
-    assert parse("const port = 5000 5001 = ;", "a.js") == []
+    assert read("const port = 5000 5001 = ;", "a.js") == []
 
 
 def test_bundles_are_not_read() -> None:
     """A file over 1 MB, or with a line over 20,000 characters, gives nothing."""
-    assert parse("const port = 5000\n" + "// filler\n" * 100_001, "a.js") == []
-    assert parse("const port = 5000;" + " " * 20_000, "a.js") == []
-    assert len(parse("const port = 5000\n" + "// filler\n" * 1_000, "a.js")) == 1
+    assert read("const port = 5000\n" + "// filler\n" * 100_001, "a.js") == []
+    assert read("const port = 5000;" + " " * 20_000, "a.js") == []
+    assert len(read("const port = 5000\n" + "// filler\n" * 1_000, "a.js")) == 1
 
 
 def test_nothing_is_imported_for_a_text_without_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     """The grammar is loaded only where something looks like a port."""
     monkeypatch.setitem(__import__("sys").modules, "tree_sitter", None)
-    assert parse("import x from 'x'\nexport const report = 5000 // https://example.com\n", "a.js") == []
+    assert read("import x from 'x'\nexport const report = 5000 // https://example.com\n", "a.js") == []
     with pytest.raises(ImportError):
-        parse("const port = 5000", "a.js")
+        read("const port = 5000", "a.js")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_deep_nesting(opening: str, closing: str) -> None:
     """Nesting deeper than any stack, closed or not, is no obstacle."""
     depth = 9_000
     for ending in (closing * depth, ""):
-        parse(opening * depth + "port = 5000" + ending, "a.js")
+        read(opening * depth + "port = 5000" + ending, "a.js")
 
 
 FRAGMENTS = [
@@ -377,7 +377,7 @@ SOURCES = st.one_of(
 @given(text=SOURCES, suffix=st.sampled_from(SUFFIXES))
 def test_any_text_is_read(text: str, suffix: str) -> None:
     """No text raises, and each span holds the digits that are published, at the place that is told."""
-    check(text, parse(text, f"a.{suffix}"))
+    check(text, read(text, f"a.{suffix}"))
 
 
 def check(text: str, specs: list[PortSpec]) -> None:
@@ -407,7 +407,7 @@ def test_real_files() -> None:
     found = []
     for path in files:
         text = path.read_bytes().decode()
-        specs = parse(text, path.relative_to(CORPUS).as_posix())
+        specs = read(text, path.relative_to(CORPUS).as_posix())
         check(text, specs)
         found += specs
     assert ("8080", ("PORT",)) in [(spec.published, spec.variables) for spec in found]

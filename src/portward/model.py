@@ -53,10 +53,14 @@ class Role(StrEnum):
 
 
 class Side(StrEnum):
-    """Whose port number a reference means: the host's (published) or the container's (target)."""
+    """Whose port number a reference means: the host's (published), the container's (target), or a cluster's.
+
+    A cluster's is the number of a Kubernetes Service or node: neither this machine's nor the container's own.
+    """
 
     HOST = "host"
     CONTAINER = "container"
+    CLUSTER = "cluster"
 
 
 class Severity(StrEnum):
@@ -256,6 +260,7 @@ class PortSpec(Record):
     gives it, None where the engine chooses; for a reference it is the number that is written. `target` is the container's
     port. `location` is where a person looks, `span` the port's own characters, `text` the raw text around it. `variables`
     are the names that the number is defined by, falls back for, or was interpolated from; `host` is the host of a URL.
+    `service` is the name that the file itself gives, or that of the service which the reference turned out to mean.
     """
 
     origin: str
@@ -292,6 +297,8 @@ class Service(Record):
 
     `names` are the host names that it answers to inside its networks. `folders` are its own folders in the project
     (build context, bind mounts), `command` what it runs: they tell a bare-metal process of this service from a stranger.
+    `environment` is what Compose sets in its container (None: passed on from outside), after interpolation, and
+    `env_files` the files that fill the rest. `replicas` is how many containers it runs as.
     """
 
     name: str
@@ -302,6 +309,9 @@ class Service(Record):
     folders: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     host_network: bool = False
+    environment: tuple[tuple[str, str | None], ...] = ()
+    env_files: tuple[str, ...] = ()
+    replicas: int = 1
 
     @property
     def claims(self) -> tuple[PortSpec, ...]:
@@ -341,6 +351,55 @@ class ComposeOptions(Record):
     files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
+
+
+class Edit(Record):
+    """`new` in the place of the code points at `span` of one file. `old` is what stands there: nothing else may be replaced."""
+
+    path: str
+    span: Span
+    old: str
+    new: str
+
+
+class ChangeSet(Record):
+    """Edits that are made all together or not at all. `hashes` are the SHA-256 of each file's bytes when it was read."""
+
+    edits: tuple[Edit, ...]
+    hashes: Mapping[str, str]
+
+
+class Pin(Record):
+    """A port that a service must keep, and why."""
+
+    service: str
+    port: int
+    reason: str
+
+
+class Ignore(Record):
+    """Findings that somebody decided to live with, and why. What is None matches everything."""
+
+    rule: str
+    reason: str
+    service: str | None = None
+    port: int | None = None
+    path: str | None = None
+
+
+class Settings(Record):
+    """What `portward.toml` says: each range and kind that Portward picks from, and how findings are judged.
+
+    `severities` maps a rule to its severity, None for a rule that is off. `kinds` maps a service to its kind.
+    """
+
+    ranges: Mapping[str, PortRange] = {}
+    severities: Mapping[str, Severity | None] = {}
+    ignores: tuple[Ignore, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    kinds: Mapping[str, str] = {}
+    store: str | None = None
+    production: bool = False
 
 
 class PortRequest(Record):

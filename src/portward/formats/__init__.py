@@ -1,7 +1,7 @@
 """Declared truth: pure readers of project files, one file per format.
 
-`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. To add a format, write its
-module (text in, `PortSpec`s out), give its names a line here, and call it in `project.py`.
+`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. To add a format, write the
+module of that name with `read(text, path)` (text in, `PortSpec`s out) and give its names a line here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portward.model import Service
+    from collections.abc import Callable
+
+    from portward.model import PortSpec, Service
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "compose": (
@@ -50,3 +52,14 @@ def format_of(path: str) -> str | None:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             return format_name
     return None
+
+
+def reader_of(format_name: str) -> Callable[[str, str], list[PortSpec]]:
+    """The `read(text, path)` of a format that one file is read by alone: any but Compose. Loads its module now.
+
+    A reader gives the ports in the order of the text, and raises InvalidFile, with the place, for what is not of its format.
+    """
+    from importlib import import_module
+
+    read: Callable[[str, str], list[PortSpec]] = import_module(f"portward.formats.{format_name}").read
+    return read

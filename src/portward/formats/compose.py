@@ -69,6 +69,9 @@ class _Reader:
             folders=tuple(dict.fromkeys(_folders(self.items))),
             command=tuple(_words(self.items.get("command"))),
             host_network="network_mode" in self.items and _text(self.items["network_mode"]) == "host",
+            environment=tuple(_container_environment(self.items.get("environment"))),
+            env_files=tuple(_env_files(self.items.get("env_file"))),
+            replicas=_replicas(self.items),
         )
 
     def _ports(self) -> Iterable[PortSpec]:
@@ -273,6 +276,33 @@ def _environment(node: Node | None) -> Iterator[tuple[str, Scalar]]:
         name, equals, _ = item.value.partition("=")
         if equals:
             yield name, item
+
+
+def _container_environment(node: Node | None) -> Iterator[tuple[str, str | None]]:
+    """Every variable that Compose sets in a container; None where it passes on what is set outside."""
+    if isinstance(node, Mapping):
+        for name, value in node.items.items():
+            if isinstance(value, Scalar):
+                yield name, None if value.is_null else value.text
+    for item in _entries(node):
+        name, equals, value_text = item.text.partition("=")
+        yield name, value_text if equals else None
+
+
+def _env_files(node: Node | None) -> Iterator[str]:
+    """The files of `env_file:`, relative to the project's root as far as the text tells."""
+    for item in (node,) if isinstance(node, Scalar) else node.items if isinstance(node, Sequence) else ():
+        path = item.items.get("path") if isinstance(item, Mapping) else item
+        if isinstance(path, Scalar) and not path.is_null:
+            yield path.text.removeprefix("./")
+
+
+def _replicas(items: dict[str, Node]) -> int:
+    """How many containers a service runs as: `deploy.replicas`, else `scale`, else 1."""
+    deploy = items.get("deploy")
+    node = deploy.items.get("replicas") if isinstance(deploy, Mapping) else None
+    node = items.get("scale") if node is None else node
+    return int(node.text) if isinstance(node, Scalar) and node.text.isdecimal() else 1
 
 
 def _aliases(node: Node | None) -> Iterator[str]:

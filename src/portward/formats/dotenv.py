@@ -55,6 +55,11 @@ def is_port_name(name: str) -> bool:
     return _PORT_NAME.search(name) is not None
 
 
+def read(text: str, path: str) -> list[PortSpec]:
+    """The ports of one file by itself. Raises InvalidFile where Compose would refuse it."""
+    return ports(parse(text, path))
+
+
 def ports(variables: Variables) -> list[PortSpec]:
     """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs that write one."""
     found: list[PortSpec] = []

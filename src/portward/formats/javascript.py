@@ -70,7 +70,7 @@ _GIVING = {  # what gives a name a value: the fields of the two
 }
 
 
-def parse(text: str, path: str) -> list[PortSpec]:
+def read(text: str, path: str) -> list[PortSpec]:
     """The ports that a source writes, in the order of the text; none in a bundle or a file over 1 MB.
 
     Raises ImportError where tree-sitter is not installed and the text is worth parsing.

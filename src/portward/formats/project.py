@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from portward.errors import InvalidFile, UsageError
-from portward.formats import Stack, dotenv, format_of
+from portward.formats import Stack, dotenv, format_of, reader_of
 from portward.model import ComposeOptions, PortSpec, Project, Role, Service, Side, Skipped
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def declare(
     skipped: list[Skipped] = []
     for path in paths:
         if path not in env_files and path not in files:
-            found_here, problem = _read_other(path, read, environment)
+            found_here, problem = _read_other(path, read)
             references += found_here
             skipped += problem
     name = values.get("COMPOSE_PROJECT_NAME") or stack.name or compose_name(folder) or folder
@@ -144,24 +144,18 @@ def _asked(path: str, read: Callable[[str], str]) -> str:
         raise InvalidFile("not a text in UTF-8", path=path) from None
 
 
-def _read_other(
-    path: str, read: Callable[[str], str], environment: Mapping[str, str]
-) -> tuple[list[PortSpec], list[Skipped]]:
+def _read_other(path: str, read: Callable[[str], str]) -> tuple[list[PortSpec], list[Skipped]]:
     kind = format_of(path)
+    if kind is None or kind == "compose":  # a Compose file that is not in force
+        return [], []
     try:
-        if kind == "dotenv":
-            return dotenv.ports(dotenv.parse(read(path), path, environment)), []
-        if kind == "javascript":
-            from portward.formats import javascript
-
-            return javascript.parse(read(path), path), []
+        return reader_of(kind)(read(path), path), []
     except InvalidFile as error:
         return [], [Skipped(str(error).partition(": ")[0], error.message)]
     except OSError as error:
         return [], [Skipped(path, error.strerror or str(error))]
     except UnicodeDecodeError:
         return [], [Skipped(path, "not a text in UTF-8")]
-    return [], []
 
 
 def _link(
