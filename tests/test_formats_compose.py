@@ -127,6 +127,7 @@ services:
     sides = {(spec.origin, spec.published or spec.target, spec.side) for spec in api.ports}
     assert sides == {
         ("compose", "6000", Side.HOST),
+        ("compose-target", 5000, Side.CONTAINER),
         ("compose-expose", 9000, Side.CONTAINER),
         ("compose-environment", 5000, Side.CONTAINER),
         ("compose-url", "5432", Side.CONTAINER),
@@ -136,7 +137,7 @@ services:
 def test_anchors_and_merge_keys() -> None:
     """An aliased list and a merged mapping give their ports to every service that uses them."""
     text = 'x-a: &a\n  ports: &p ["1:1"]\nservices:\n  one: {<<: *a}\n  two: {ports: *p}\n'
-    assert [spec.published for service in _read(text).services for spec in service.ports] == ["1", "1"]
+    assert [spec.published for service in _read(text).services for spec in service.claims] == ["1", "1"]
 
 
 def test_files_are_merged_in_order() -> None:
@@ -145,7 +146,7 @@ def test_files_are_merged_in_order() -> None:
     override = 'services:\n  web: {image: b, ports: ["8081:80", "0.0.0.0:1:1/tcp"]}\n'
     (web,) = compose.read(["a.yml", "b.yml"], _reader({"a.yml": base, "b.yml": override}), {}).services
     assert web.image == "b"
-    assert [spec.published for spec in web.ports] == ["8080", "1", "8081"]
+    assert [spec.published for spec in web.claims] == ["8080", "1", "8081"]
 
 
 def test_profiles() -> None:
@@ -208,7 +209,7 @@ def test_extends_from_another_file() -> None:
         "sub/more/base.yaml": "services:\n  c:\n    image: x\n    ports: ['1:1']\n",
     }
     (service,) = compose.read(["compose.yaml"], _reader(files), {}).services
-    assert [(spec.published, spec.location.path) for spec in service.ports] == [
+    assert [(spec.published, spec.location.path) for spec in service.claims] == [
         ("1", "sub/more/base.yaml"),
         ("2", "compose.yaml"),
     ]
@@ -229,7 +230,7 @@ def test_include_has_its_own_variables() -> None:
     }
 
     stack = compose.read(["compose.yaml"], _reader(files), {})
-    assert [spec.published for service in stack.services for spec in service.ports] == ["10", "20"]
+    assert [spec.published for service in stack.services for spec in service.claims] == ["10", "20"]
     with pytest.raises(InvalidFile, match="missing") as failure:
         _read("include: [missing.yaml]\n")
     assert failure.value.line == 1

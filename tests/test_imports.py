@@ -23,13 +23,14 @@ ALLOWED = {
     "rules": {"errors", "model", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
+    "plan": {"errors", "model", "wording"},
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
     "answers": {"model"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "errors", "formats", "live", "model", "rules", "sockets", "wording",
+        "allocate", "answers", "arguments", "catalog", "errors", "formats", "live", "model", "plan", "rules", "sockets", "wording",
         "workspace",
     },
     "render": {"answers", "catalog", "errors", "model", "wording"},  # catalog: the type of its entries
@@ -37,7 +38,7 @@ ALLOWED = {
     "__init__": {"errors", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "catalog", "allocate"}
+PURE = {"formats", "rules", "catalog", "allocate", "plan"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 

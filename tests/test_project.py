@@ -65,6 +65,7 @@ def test_the_backend_has_both_sides() -> None:
         (".env:3:6", "5000", "host"),
         ("server/config.js:3:29", "5000", "host"),
         ("client/.env:1:36", "5000", "host"),
+        ("docker-compose.yml:22:24", 5000, "container"),
         ("docker-compose.yml:24:13", 5000, "container"),
         ("docker-compose.yml:41:36", "5000", "container"),
     }
@@ -79,8 +80,8 @@ def test_a_stale_url_is_linked_by_the_words_of_its_variable() -> None:
 def test_a_folders_own_port_is_its_own() -> None:
     """`PORT` in the client's own `.env` is not the backend's, although Compose interpolates PORT there."""
     project = _nexus(**{"client/.env": "PORT=3001\n"})
-    assert ("client/.env:1:6", "3001", "host") in _origins(project, "frontend")
-    assert ("client/.env:1:6", "3001", "host") not in _origins(project, "backend")
+    assert ("client/.env:1:6", "3001", "unknown") in _origins(project, "frontend")
+    assert not [port for port in _origins(project, "backend") if port[1] == "3001"]
 
 
 def test_the_environment_wins_over_the_file() -> None:

@@ -6,6 +6,7 @@
      │   ├─ InvalidFile         a project file that cannot be read as what it is, with its place
      │   └─ NoProject           a project was asked about where there is none
      ├─ NoFreePort              nothing in the range is free (exit 1)
+     ├─ NoPlan                  a change that cannot be made, or not without changing more than was asked for (exit 1)
      └─ Unavailable             the question could not be answered: permission, engine or store out of reach (exit 3)
 
 An error carries fields, not a formatted text: the command line and the JSON answer are two ways to show the same fields.
@@ -69,6 +70,13 @@ class NoFreePort(PortwardError):
     """Every port that was allowed is taken."""
 
     code = "no-free-port"
+    exit_code = 1
+
+
+class NoPlan(PortwardError):
+    """A change that cannot be made by editing files, or not without changing more than was asked for."""
+
+    code = "no-plan"
     exit_code = 1
 
 

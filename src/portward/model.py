@@ -44,23 +44,26 @@ class Owners(StrEnum):
 
 
 class Role(StrEnum):
-    """What a port written in a file is: a host's port, a container's, part of a URL, or a default in code."""
+    """What a port written in a file is: a host's port, a container's, part of a URL, a default, or told in a document."""
 
     HOST = "host"
     CONTAINER = "container"
     URL = "url"
     FALLBACK = "fallback"
+    MENTION = "mention"
 
 
 class Side(StrEnum):
     """Whose port number a reference means: the host's (published), the container's (target), or a cluster's.
 
-    A cluster's is the number of a Kubernetes Service or node: neither this machine's nor the container's own.
+    A cluster's is the number of a Kubernetes Service or node: neither this machine's nor the container's own. The side is
+    unknown where the files do not tell it.
     """
 
     HOST = "host"
     CONTAINER = "container"
     CLUSTER = "cluster"
+    UNKNOWN = "unknown"
 
 
 class Severity(StrEnum):
@@ -260,7 +263,8 @@ class PortSpec(Record):
     gives it, None where the engine chooses; for a reference it is the number that is written. `target` is the container's
     port. `location` is where a person looks, `span` the port's own characters, `text` the raw text around it. `variables`
     are the names that the number is defined by, falls back for, or was interpolated from; `host` is the host of a URL.
-    `service` is the name that the file itself gives, or that of the service which the reference turned out to mean.
+    `service` is the name that the file itself gives, or that of the service which the reference turned out to mean;
+    `why` says by what it was found to mean that service and side, or why its side is unknown.
     """
 
     origin: str
@@ -276,6 +280,12 @@ class PortSpec(Record):
     host_ip: str = ANY
     variables: tuple[str, ...] = ()
     host: str | None = None
+    why: str = ""
+
+    @property
+    def number(self) -> str:
+        """The port's own number or range as text, on whichever side; empty where none is written."""
+        return self.published or ("" if self.target is None else str(self.target))
 
     @property
     def place(self) -> Location:
@@ -290,6 +300,18 @@ class PortSpec(Record):
             return None
         ports = PortRange(int(low), int(high or low))
         return ports if 0 < ports.low <= ports.high <= LAST_PORT else None
+
+    def overlaps(self, other: PortSpec) -> PortRange | None:
+        """The host ports that both entries may bind, None where address, transport or range keep them apart."""
+        mine, theirs = self.range, other.range
+        if mine is None or theirs is None or not mine.overlaps(theirs):
+            return None
+        if self.protocol.lower() != other.protocol.lower():
+            return None
+        ends = (Endpoint(spec.host_ip, 1, v6only=True if spec.host_ip == "::" else None) for spec in (self, other))
+        if not next(ends).overlaps(next(ends)):
+            return None
+        return PortRange(max(mine.low, theirs.low), min(mine.high, theirs.high))
 
 
 class Service(Record):
@@ -324,8 +346,31 @@ class Service(Record):
         )[::-1]
 
 
+class Link(Record):
+    """All references that mean one port of one service: whoever changes the port changes them all.
+
+    `entry` is what publishes the port, None where it is the container's alone. `host` are the references to the published
+    port, the entry first; `container` those to its target; `unsure` those of which the files do not tell the side.
+    """
+
+    service: str
+    entry: PortSpec | None
+    host: tuple[PortSpec, ...] = ()
+    container: tuple[PortSpec, ...] = ()
+    unsure: tuple[PortSpec, ...] = ()
+
+    @property
+    def target(self) -> int | None:
+        """The container's port."""
+        return self.entry.target if self.entry else next((spec.target for spec in self.container if spec.target), None)
+
+
 class Project(Record):
-    """What a project's files declare. `references` are ports that belong to no service that is known."""
+    """What a project's files declare. `references` are ports that belong to no service that is known.
+
+    `links` join the references that mean the same port. `overridden` are the variables whose value in a file the process's
+    environment replaces.
+    """
 
     name: str
     root: str
@@ -334,6 +379,7 @@ class Project(Record):
     references: tuple[PortSpec, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     overridden: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     def service(self, name: str) -> Service | None:
         """The active service of that name, if there is one."""

@@ -15,7 +15,7 @@ from portward.formats.compose_ports import PortError, Published, parse_long, par
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import Expansion, TemplateError, expand
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, scalars
-from portward.model import PortSpec, Role, Service, Side, Span
+from portward.model import Location, PortSpec, Role, Service, Side, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,10 +77,14 @@ class _Reader:
     def _ports(self) -> Iterable[PortSpec]:
         """What the service publishes. Equal entries are one; the later stands in the place of the earlier."""
         found: dict[tuple[str, str, int, str], PortSpec] = {}
+        targets: list[PortSpec] = []
         for item in self._items_of_ports():
             for spec in self._entry(item):
-                found[_key(spec, item)] = spec
-        return found.values()
+                if spec.origin == "compose":
+                    found[_key(spec, item)] = spec
+                else:
+                    targets.append(spec)
+        return (*found.values(), *targets)
 
     def _items_of_ports(self) -> tuple[Node, ...]:
         node = self.items.get("ports")
@@ -96,7 +100,7 @@ class _Reader:
             if isinstance(item, Scalar):
                 yield from self._short(item)
             elif isinstance(item, Mapping):
-                yield self._long(item)
+                yield from self._long(item)
             else:
                 raise PortError("a port is a text, a number or a mapping, not a list")
         except PortError as refusal:
@@ -116,8 +120,10 @@ class _Reader:
         variables, span = _written(item, ports.host or ports.target)
         for entry in ports.entries:
             yield self._spec(entry, item, variables, span)
+        if len(ports.entries) == 1:
+            yield self._target(ports.entries[0].target, item, ports.target)
 
-    def _long(self, item: Mapping) -> PortSpec:
+    def _long(self, item: Mapping) -> Iterator[PortSpec]:
         entry: dict[str, int | float | bool | str | None] = {}
         for key, node in item.items.items():
             if key.startswith("x-"):
@@ -127,10 +133,19 @@ class _Reader:
             value = typed(node.value, node.plain)
             entry[key] = node.text if isinstance(value, str) else value
         published = parse_long(entry)
+        target = item.items["target"]
+        assert isinstance(target, Scalar)
+        yield self._target(published.target, target, Span(0, len(target.text)))
         node = item.items["published" if "published" in item.items else "target"]
         assert isinstance(node, Scalar)
         variables, span = _written(node, Span(0, len(node.text)))
-        return self._spec(published, node, variables, span)
+        yield self._spec(published, node, variables, span)
+
+    def _target(self, port: int, item: Scalar, part: Span) -> PortSpec:
+        """The container's side of an entry, a reference of its own."""
+        variables, span = _written(item, part)
+        spec = self._container_port("compose-target", item, span, str(port))
+        return spec.replace(variables=variables, location=_place(item, span))
 
     def _spec(self, entry: Published, item: Scalar, variables: tuple[str, ...], span: Span) -> PortSpec:
         return PortSpec(
@@ -177,9 +192,9 @@ class _Reader:
         for name, scalar in _environment(self.items.get("environment")):
             port = scalar.text.removeprefix(f"{name}=")
             if is_port_name(name) and port.isdecimal():
-                span = Span(scalar.span.end - len(port), scalar.span.end)
+                variables, span = _written(scalar, Span(len(scalar.text) - len(port), len(scalar.text)))
                 spec = self._container_port("compose-environment", scalar, span, port)
-                yield spec.replace(variables=(name,))
+                yield spec.replace(variables=(name, *variables))
         for key, node in self.items.items():
             if key not in _WITHOUT_REFERENCES:
                 yield from _urls(node)
@@ -345,6 +360,13 @@ def _text(node: Node) -> str:
 
 def _first_line(scalar: Scalar) -> str:
     return scalar.source.partition("\n")[0]
+
+
+def _place(scalar: Scalar, span: Span) -> Location:
+    """The place of a span of a scalar, which is the scalar's own where it stands on several lines."""
+    if scalar.value_start is None or "\n" in scalar.source:
+        return scalar.location
+    return scalar.location.replace(column=scalar.location.column + span.start - scalar.span.start)
 
 
 def _shift(scalar: Scalar, span: Span) -> Span:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from portward.answers import Check, PortReport, ServiceReport, Services, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
-    from portward.model import Finding, Fix, Listener, Location, Process, Reading, Skipped
+    from portward.model import Finding, Fix, Link, Listener, Location, PortSpec, Process, Reading, Skipped
 
     Document = dict[str, Any]
 
@@ -72,6 +72,8 @@ def services(answer: Services) -> Document:
         "root": answer.project.root,
         "services": [_service(report) for report in answer.services],
         "inactive": [_service(report) for report in answer.inactive],
+        "links": [_link(found) for found in answer.project.links],
+        "unlinked": [_reference(spec) for spec in answer.project.references],
         "skipped": _skipped((*answer.reading.skipped, *answer.project.skipped)),
     }
 
@@ -213,6 +215,30 @@ def _finding(finding: Finding) -> Document:
     }
 
 
+def _link(found: Link) -> Document:
+    """One port of one service: who publishes it, and every reference that means it, by side."""
+    return {
+        "service": found.service,
+        "published": found.entry.published if found.entry else None,
+        "target": found.target,
+        "host": [_reference(spec) for spec in found.host],
+        "container": [_reference(spec) for spec in found.container],
+        "unknown": [_reference(spec) for spec in found.unsure],
+    }
+
+
+def _reference(spec: PortSpec) -> Document:
+    return {
+        "from": spec.origin,
+        "port": spec.number,
+        "path": spec.location.path,
+        "line": spec.location.line,
+        "column": spec.location.column,
+        "text": shown(spec.text),
+        "why": spec.why or None,
+    }
+
+
 def _service(report: ServiceReport) -> Document:
     return {
         "name": report.service.name,
@@ -235,6 +261,7 @@ def _port(report: PortReport) -> Document:
         "line": spec.location.line,
         "column": spec.location.column,
         "text": shown(spec.text),
+        "why": spec.why or None,
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address, "port": endpoint.port} for endpoint in report.bound],
     }

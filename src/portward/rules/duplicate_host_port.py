@@ -11,7 +11,7 @@ engine picks one port is only a risk, so a warning.
 
 from __future__ import annotations
 
-from portward.model import Endpoint, Finding, Fix, Severity, Transport
+from portward.model import Finding, Fix, Severity, Transport
 from portward.rules.address_in_use import definitions
 
 TYPE_CHECKING = False
@@ -29,23 +29,9 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
     claims = [(service, spec) for service in services for spec in service.claims if spec.range]
     for index, (service, spec) in enumerate(claims):
         for other, later in claims[index + 1 :]:
-            shared = _shared(spec, later)
+            shared = spec.overlaps(later)
             if shared is not None:
                 yield _finding(snapshot, (service, spec), (other, later), shared)
-
-
-def _shared(one: PortSpec, two: PortSpec) -> PortRange | None:
-    """The host ports that both may bind, or None."""
-    first, second = one.range, two.range
-    if first is None or second is None or one.protocol.lower() != two.protocol.lower() or not first.overlaps(second):
-        return None
-    if not _at(one).overlaps(_at(two)):
-        return None
-    return first.replace(low=max(first.low, second.low), high=min(first.high, second.high))
-
-
-def _at(spec: PortSpec) -> Endpoint:
-    return Endpoint(spec.host_ip, 1, Transport.TCP, True if spec.host_ip == "::" else None)
 
 
 def _finding(

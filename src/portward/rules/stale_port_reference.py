@@ -1,4 +1,4 @@
-"""stale-port-reference: a URL or a fallback names a port that its service no longer has.
+"""stale-port-reference: a URL, a fallback or a document names a port that its service no longer has.
 
 Why: the port was changed in one file and forgotten in another. The stack starts, and something cannot reach something.
 
@@ -6,8 +6,8 @@ Before: Compose publishes `"5001:5000"`, and `client/.env` says `REACT_APP_API_U
 After:  both say 5001.
 
 Sides are kept apart: `http://backend:5000` inside the network is right as long as the container listens on 5000, whatever the
-host's port is. A reference whose service is not known, or whose service lets the engine choose the port, is not judged; nor
-is one to a variable that the environment overrides just now.
+host's port is. A reference whose service or side is not known, or whose service lets the engine choose the port, is not
+judged; nor is one to a variable that the environment overrides just now.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portward.model import PortSpec, Project, Service, Snapshot
 
 RULE = "stale-port-reference"
+_JUDGED = {Role.URL: "a URL", Role.FALLBACK: "the fallback", Role.MENTION: "the document"}
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -28,12 +29,17 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
     project = snapshot.project
     for service in project.services if project else ():
         for spec in service.ports:
-            if project and spec.role in (Role.URL, Role.FALLBACK) and spec.range:
-                known = (
-                    _container_ports(service) if spec.side is Side.CONTAINER else _host_ports(project, service, spec)
-                )
+            if project and spec.role in _JUDGED and spec.range:
+                known = _known(project, service, spec)
                 if known and not any(spec.range.low in ports for ports in known):
                     yield _finding(service, spec, known)
+
+
+def _known(project: Project, service: Service, spec: PortSpec) -> list[range]:
+    """The ports that the reference may rightly name; none where that cannot be told."""
+    if spec.side is Side.CONTAINER:
+        return _container_ports(service)
+    return _host_ports(project, service, spec) if spec.side is Side.HOST else []
 
 
 def _container_ports(service: Service) -> list[range]:
@@ -59,7 +65,7 @@ def _host_ports(project: Project, service: Service, spec: PortSpec) -> list[rang
 def _finding(service: Service, spec: PortSpec, known: list[range]) -> Finding:
     ports = ", ".join(dict.fromkeys(str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}" for ports in known))
     side = "listens on" if spec.side is Side.CONTAINER else "is published on"
-    what = "the fallback" if spec.role is Role.FALLBACK else "a URL"
+    what = _JUDGED[spec.role]
     names = f" for {spec.variables[0]}" if spec.variables else ""
     edit = f"write {known[0][0]} there instead of {spec.published}"
     if spec.side is Side.HOST and service.claims:
