@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[0-9]+(?:_[0-9]+)*")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)")
+_PLAIN_PORT = re.compile(r"[0-9]+(?:/[A-Za-z]+)?")
 _TARGET_KEY = re.compile(r"target[ \t]*:[ \t]*[\"']?$")
 _EXACT = 16  # how many claims of a tangle are searched for the smallest set; of more, a small one is taken
 _FOLLOWING = (Role.URL, Role.FALLBACK, Role.MENTION)  # what is brought into line even where it was stale
@@ -188,14 +189,15 @@ def _publish(path: str, span: Span, text: str, port: int) -> Edit | None:
             return Edit(path, at, "", f'published: "{port}", ')
         line_end = "\r\n" if text[text.find("\n", span.end) - 1 :][:2] == "\r\n" else "\n"
         return Edit(path, at, "", f'published: "{port}"{line_end}{indent.replace("-", " ")}')
-    if not written.isdecimal():
+    whole = _PLAIN_PORT.match(text, span.start)
+    if not whole or not written.isdecimal():
         return None
     before = text[: span.start]
     if before.endswith("::"):
         return Edit(path, Span(span.start - 1, span.start), ":", f"{port}:")
     if before.endswith(('"', "'", ":")):
         return Edit(path, Span(span.start, span.start), "", f"{port}:")
-    return Edit(path, span, written, f'"{port}:{written}"')
+    return Edit(path, Span(*whole.span()), whole.group(), f'"{port}:{whole.group()}"')
 
 
 def _shifted(number: str, edit: Edit) -> str:

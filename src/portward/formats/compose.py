@@ -113,6 +113,7 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             for entry in parse_short(str(value)).entries:
                 yield self._spec(entry, item, (), item.span)
+                yield self._target(entry.target, item, Span(0, len(item.text)))
             return
         if not isinstance(value, str):
             raise PortError(f"{item.source} is not a port")

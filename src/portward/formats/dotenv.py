@@ -17,7 +17,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _BLANKS = " \t\v\f\r\x85\xa0"
 _NOT_BLANK = "\x1c\x1d\x1e\x1f"  # white space to Python, not to Go
@@ -26,6 +26,7 @@ _ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0[0-9]{0,3})')
 _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\"}
 _PORT_NAME = re.compile(r"(?:^|_)PORT(?:_[0-9]+)?$", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]+")
+_RANGE = re.compile(r"[0-9]+(?:-[0-9]+)?")
 
 
 class Variable(Record):
@@ -60,17 +61,32 @@ def read(text: str, path: str) -> list[PortSpec]:
     return ports(parse(text, path))
 
 
-def ports(variables: Variables) -> list[PortSpec]:
-    """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs that write one."""
+def ports(variables: Variables, names: Collection[str] = ()) -> list[PortSpec]:
+    """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs that write one.
+
+    A variable among `names` holds a port whatever it is called, and also when it takes it from another variable.
+    """
     found: list[PortSpec] = []
     for variable in variables.definitions:
-        if is_port_name(variable.name) and _NUMBER.fullmatch(variable.raw):
+        named = variable.name in names
+        if (named or is_port_name(variable.name)) and _NUMBER.fullmatch(variable.raw):
             found.append(_spec(variable, Role.HOST, Side.HOST, variable.span, variable.raw))
+        elif named and _RANGE.fullmatch(variable.value):
+            spec = _spec(variable, Role.HOST, Side.HOST, variable.span, variable.value)
+            found.append(spec.replace(variables=(variable.name, *used(variable))))
         found += (
             _spec(variable, Role.URL, urls.side(url.host), url.span, url.port, url.host)
             for url in urls.find(variable.raw, variable.span.start)
         )
     return found
+
+
+def used(variable: Variable) -> tuple[str, ...]:
+    """The variables that a definition takes its value from."""
+    try:
+        return expand(variable.raw, {}).variables if "$" in variable.raw else ()
+    except TemplateError:
+        return ()
 
 
 def _spec(variable: Variable, role: Role, side: Side, span: Span, port: str, host: str | None = None) -> PortSpec:

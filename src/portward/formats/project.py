@@ -9,7 +9,7 @@ import re
 
 from portward.errors import InvalidFile, UsageError
 from portward.formats import Stack, dotenv, format_of, links, reader_of
-from portward.model import ComposeOptions, PortSpec, Project, Skipped
+from portward.model import ComposeOptions, PortSpec, Project, Service, Skipped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def declare(
     files = _compose_files(paths, values, options)
     profiles = (*options.profiles, *_split(values.get("COMPOSE_PROFILES", ""), ","))
     stack = _stack(files, read, values, profiles)
-    references: list[PortSpec] = [spec for found in variables for spec in dotenv.ports(found)]
+    services, chain = _by_definitions((*stack.services, *stack.inactive), variables)
+    references: list[PortSpec] = [spec for found in variables for spec in dotenv.ports(found, chain)]
     skipped: list[Skipped] = []
     for path in paths:
         if path not in env_files and path not in files:
@@ -59,7 +60,7 @@ def declare(
             references += found_here
             skipped += problem
     name = values.get("COMPOSE_PROJECT_NAME") or stack.name or compose_name(folder) or folder
-    services, loose, found_links = links.link((*stack.services, *stack.inactive), references, name, env_files)
+    services, loose, found_links = links.link(services, references, name, env_files)
     active = {service.name for service in stack.services}
     return Project(
         name=name,
@@ -71,6 +72,29 @@ def declare(
         skipped=tuple(skipped),
         overridden=tuple(sorted(name for name, value in defined.items() if environment.get(name, value) != value)),
     )
+
+
+def _by_definitions(
+    services: tuple[Service, ...], files: Sequence[dotenv.Variables]
+) -> tuple[tuple[Service, ...], set[str]]:
+    """The services, their ports with the variables that their variables are defined by; and all names of such variables."""
+    used = {definition.name: dotenv.used(definition) for found in files for definition in found.definitions}
+    used = {name: others for name, others in used.items() if others}
+    names = {name for service in services for spec in service.ports for name in spec.variables}
+    if not used:
+        return services, names
+    wider = tuple(
+        service.replace(ports=tuple(spec.replace(variables=_closed(spec.variables, used)) for spec in service.ports))
+        for service in services
+    )
+    return wider, set(_closed(tuple(names), used))
+
+
+def _closed(names: tuple[str, ...], used: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    found = list(dict.fromkeys(names))
+    for name in found:  # it grows as it is walked
+        found += (other for other in used.get(name, ()) if other not in found)
+    return tuple(found)
 
 
 def compose_name(folder: str) -> str:
