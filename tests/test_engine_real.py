@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-import shutil
 import stat
 import subprocess
 import sys
 import urllib.request
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portward.model import ANY, Endpoint, Transport
-from portward.sockets.bind import refusal
 from tests.conftest import need_root
 from tests.engine import IMAGE, NO_PROXY, REAL, Docker, clean_environment, portward, wait_for
+from tests.nexus import ON_LOOPBACK, VARIABLES, Stack, free_ports, is_free, published, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Listen
     from tests.engine import Answer
 
-NEXUS = Path(__file__).parent.parent / "examples/nexus"
 AS_NOBODY = """
 import contextlib, io, os, sys
 from portward.cli import main
@@ -62,17 +56,6 @@ def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The only row of them."""
     assert len(rows) == 1, rows
     return rows[0]
-
-
-def is_free(first: int, count: int) -> bool:
-    """Whether nobody has any of these ports, TCP and UDP."""
-    ports = range(first, first + count)
-    return not any(refusal(Endpoint(ANY, port, transport)) for port in ports for transport in Transport)
-
-
-def free_ports(count: int, free_port: int) -> int:
-    """The first of so many free neighbours, from a free port on."""
-    return next(first for first in range(free_port, free_port + 1000) if is_free(first, count))
 
 
 def test_published_port(either: Docker, free_port: int) -> None:
@@ -258,82 +241,11 @@ def as_nobody(docker: Docker, groups: str, *words: str) -> Answer:
     return portward(groups, *words, folder="/", environment=clean_environment(DOCKER_HOST=docker.host), code=AS_NOBODY)
 
 
-class Stack:
-    """A copy of examples/nexus on ports of its own, whose services are stand-ins on the same ports of the container."""
-
-    def __init__(self, docker: Docker, folder: Path, ports: dict[str, int], name: str) -> None:
-        self.docker = docker
-        self.folder = folder
-        self.ports = ports
-        self.name = name
-        self._override = folder.parent / f"{folder.name}.stand-in.yml"
-        shutil.copytree(NEXUS, folder)
-        (folder / ".env").write_text("".join(f"{variable}={port}\n" for variable, port in ports.items()))
-        services = {name: self._stand_in(*targets) for name, targets in TARGETS.items()}
-        self._override.write_text(json.dumps({"services": services}))
-
-    @staticmethod
-    def _stand_in(*targets: int) -> dict[str, Any]:
-        servers = [f"httpd -f -p {port} -h /www &" for port in targets]
-        return {
-            "image": IMAGE,
-            "pull_policy": "never",
-            "command": ["sh", "-c", " ".join([*servers, "sleep 3600"])],
-            "stop_grace_period": "0s",
-        }
-
-    def compose(self, *words: str) -> str:
-        files = ["--file", "docker-compose.yml", "--file", str(self._override)]
-        return self.docker.compose(*files, *words, folder=self.folder, COMPOSE_PROJECT_NAME=self.name)
-
-    def portward(self, *words: str, name: str | None = None) -> Answer:
-        return self.docker.portward(*words, folder=self.folder, COMPOSE_PROJECT_NAME=name or self.name)
-
-    def copy(self, name: str) -> Stack:
-        """Another checkout of the same project, with the same ports."""
-        return Stack(self.docker, self.folder.with_name("other"), self.ports, name)
-
-
-TARGETS = {
-    "frontend": [3000],
-    "backend": [5000],
-    "worker": [],
-    "open-webui": [8080, 1234],
-    "ollama": [11434],
-    "mongodb": [27017],
-    "redis": [6379],
-}
-VARIABLES = {
-    "FRONTEND_PORT": ("frontend", 3000),
-    "PORT": ("backend", 5000),
-    "OPEN_WEBUI_PORT": ("open-webui", 8080),
-    "OPEN_WEBUI_API_PORT": ("open-webui", 1234),
-    "OLLAMA_PORT": ("ollama", 11434),
-    "MONGODB_PORT": ("mongodb", 27017),
-    "REDIS_PORT": ("redis", 6379),
-}
-ON_LOOPBACK = {"mongodb", "redis"}
-
-
 @pytest.fixture
 def nexus(docker: Docker, tmp_path: Path, free_port: int) -> Iterator[Stack]:
     """A nexus stack that is not started yet. Removed in the end."""
-    first = free_ports(len(VARIABLES), free_port)
-    ports = {variable: first + step for step, variable in enumerate(VARIABLES)}
-    stack = Stack(docker, tmp_path / "nexus", ports, f"nexus-{secrets.token_hex(4)}")
-    with ExitStack() as cleanup:
-        cleanup.callback(stack.compose, "down", "--volumes", "--timeout", "0")
-        yield stack
-
-
-def published(answer: Answer) -> dict[tuple[str, int], dict[str, Any]]:
-    """The ports that a project's `check` says are published, by service and target."""
-    return {
-        (service["name"], port["target"]): port
-        for service in answer.document["services"]
-        for port in service["ports"]
-        if port["from"] == "compose"
-    }
+    with stack(docker, tmp_path / "nexus", free_port) as made:
+        yield made
 
 
 def in_use(answer: Answer) -> dict[int, dict[str, Any]]:

@@ -27,13 +27,15 @@ ALLOWED = {
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
-    "answers": {"model"},
+    "journal": {"errors", "model"},
+    "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
+    "answers": {"model", "plan"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "errors", "formats", "live", "model", "plan", "rules", "sockets", "wording",
+        "allocate", "answers", "arguments", "catalog", "change", "errors", "formats", "journal", "live", "model", "plan", "rules", "sockets", "wording",
         "workspace",
     },
-    "render": {"answers", "catalog", "errors", "model", "wording"},  # catalog: the type of its entries
+    "render": {"answers", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "model", "render", "ward", "wording"},
     "__init__": {"errors", "ward"},
     "__main__": {"cli"},

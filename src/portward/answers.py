@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Skipped,
         Transport,
     )
+    from portward.plan import Plan
 
 
 class PortCheck(Record):
@@ -79,6 +80,33 @@ class Services(Record):
     services: tuple[ServiceReport, ...]
     inactive: tuple[ServiceReport, ...]
     reading: Reading
+
+
+class Change(Record):
+    """One place in a file that changes: the characters before and after, and the whole line as it was (set verbs only)."""
+
+    path: str
+    line: int
+    old: str
+    new: str
+    service: str | None
+    column: int = 1
+    text: str = ""
+
+
+class Changes(Record):
+    """What a verb would change, or has changed. `undo` is the id of the write, `verb` what an undo takes back.
+
+    `remarks` are for people: what was left alone and why, what to do next.
+    """
+
+    changes: tuple[Change, ...]
+    diff: str
+    written: bool = False
+    undo: str | None = None
+    planned: Plan | None = None
+    verb: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Who(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portward.errors import InvalidPort
+from portward.errors import InvalidPort, UsageError
 from portward.model import ANY, LAST_PORT, PortRange, Transport
 from portward.records import Record
 
@@ -38,6 +38,29 @@ def parse_range(numbers: str, text: str | None = None) -> PortRange:
     if ports.high < ports.low:
         raise InvalidPort(f"{text or numbers!r} is a descending range", hint=f"did you mean {high}-{low}?")
     return ports
+
+
+class Wish(Record):
+    """A service that is to have another host port; `target` is the container's port behind the one that is meant."""
+
+    service: str
+    target: int | None
+    transport: Transport
+    port: int
+
+
+def parse_wish(text: str) -> Wish:
+    """Reads `SERVICE[:TARGET[/udp]]=PORT`. Raises InvalidPort or UsageError for anything else."""
+    name, equals, port = text.rpartition("=")
+    service, _, target = name.partition(":")
+    number, _, protocol = target.partition("/")
+    if not equals or not service or protocol not in ("", "tcp", "udp"):
+        raise UsageError(f"{text!r} does not say which port", hint="write SERVICE=PORT, or SERVICE:TARGET=PORT")
+    ports = parse_range(port, text)
+    if ports.low != ports.high:
+        raise InvalidPort(f"{text!r}: one port is wanted, not a range")
+    wanted = parse_range(number, text).low if number else None
+    return Wish(service, wanted, Transport(protocol or "tcp"), ports.low)
 
 
 def is_port_or_range(text: str) -> bool:

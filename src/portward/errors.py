@@ -4,10 +4,12 @@
      ├─ UsageError              bad usage or bad input (exit 2)
      │   ├─ InvalidPort         not a port, or not a range of ports
      │   ├─ InvalidFile         a project file that cannot be read as what it is, with its place
+     │   ├─ InvalidEdit         a change that does not fit the text it was made for, with its place
      │   └─ NoProject           a project was asked about where there is none
      ├─ NoFreePort              nothing in the range is free (exit 1)
      ├─ NoPlan                  a change that cannot be made, or not without changing more than was asked for (exit 1)
-     └─ Unavailable             the question could not be answered: permission, engine or store out of reach (exit 3)
+     └─ Unavailable             not answered, or not done: permission, engine or store out of reach (exit 3)
+         └─ FileChanged         a file is no longer what was read or written, and is left as it is
 
 An error carries fields, not a formatted text: the command line and the JSON answer are two ways to show the same fields.
 """
@@ -60,6 +62,12 @@ class InvalidFile(UsageError):
     code = "invalid-file"
 
 
+class InvalidEdit(UsageError):
+    """A change that does not fit the text it was made for: something else stands there, or two changes overlap."""
+
+    code = "invalid-edit"
+
+
 class NoProject(UsageError):
     """A verb that needs a project was used where there is none."""
 
@@ -85,3 +93,9 @@ class Unavailable(PortwardError):
 
     code = "unavailable"
     exit_code = 3
+
+
+class FileChanged(Unavailable):
+    """A file is no longer what was read or written, so that writing it would lose somebody's work."""
+
+    code = "file-changed"

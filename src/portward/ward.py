@@ -37,7 +37,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from portward.answers import Changes
     from portward.catalog import CatalogEntry
+    from portward.change import Session
+    from portward.journal import Journal
     from portward.sockets import SocketReader
     from portward.workspace import Files
 
@@ -279,9 +282,17 @@ class Portward:
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
         """
-        from portward import catalog
         from portward.formats import format_of
-        from portward.formats.project import declare
+
+        files = self._project_files()
+        if shallow:
+            paths, complete = [path for path in files.top() if format_of(path) in ("compose", "dotenv")], True
+        else:
+            paths, complete = files.find(lambda path: format_of(path) is not None)
+        self._narrate(f"reading {', '.join(paths) or 'no file'}")
+        return self._declared(paths, complete, files.read, options)
+
+    def _project_files(self) -> Files:
         from portward.workspace import Files
 
         if self.root is None:
@@ -289,20 +300,116 @@ class Portward:
                 "no project here (no compose file, portward.toml or .git from here up)",
                 hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
             )
-        files = self._files or Files(self.root)
-        if shallow:
-            paths, complete = [path for path in files.top() if format_of(path) in ("compose", "dotenv")], True
-        else:
-            paths, complete = files.find(lambda path: format_of(path) is not None)
+        return self._files or Files(self.root)
+
+    def _declared(
+        self, paths: Sequence[str], complete: bool, read: Callable[[str], str], options: ComposeOptions | None
+    ) -> Project:
+        from portward import catalog
+        from portward.formats.project import declare
+
+        assert self.root is not None
         folder = os.path.basename(self.root) or "root"
-        self._narrate(f"reading {', '.join(paths) or 'no file'}")
-        project = declare(self.root, folder, paths, files.read, self.environment, options or ComposeOptions())
+        project = declare(self.root, folder, paths, read, self.environment, options or ComposeOptions())
         skipped = () if complete else (Skipped(self.root, "too many files: not all were looked at"),)
         return project.replace(
             services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
             inactive=tuple(_of_kind(service, catalog.kind_of) for service in project.inactive),
             skipped=(*project.skipped, *skipped),
         )
+
+    def set_ports(
+        self,
+        wishes: Sequence[str],
+        *,
+        container: bool = False,
+        write: bool = False,
+        options: ComposeOptions | None = None,
+    ) -> Changes:
+        """Gives services other host ports (`SERVICE[:TARGET]=PORT`) wherever they are written; with `container` targets too.
+
+        Only with `write` are files changed, all of them or none. Raises NoPlan where that cannot be done by editing files or
+        would change more than is meant; UsageError for a wish that names no port of the project; FileChanged and Unavailable
+        where the files cannot be written.
+        """
+        from portward.arguments import parse_wish
+        from portward.change import chosen
+        from portward.plan import Move
+
+        parsed = [parse_wish(wish) for wish in wishes]
+        session = self._session(options)
+        moves, remarks = [], list(session.remarks)
+        for wish in parsed:
+            link, others = chosen(session.project, wish)
+            moves.append(Move(link, wish.port, container))
+            if others and wish.target is None:
+                ports = ", ".join(f"{other.service}:{other.target}" for other in others)
+                remarks.append(f"{wish.service} publishes more: {ports} stay as they are")
+        return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+
+    def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
+        """Moves the fewest published ports that clear every conflict, each to a free port of its service's range.
+
+        What is pinned stays. No changes where nothing is in the way. Raises as `set_ports` does.
+        """
+        from portward import rules
+        from portward.plan import Move, to_move
+
+        session = self._session(options)
+        project = session.project
+        snapshot = self._snapshot(project, all_netns=False)
+        links, stuck = to_move(project, rules.judge(snapshot), self._pinned())
+        offered: set[int] = set()
+        moves = []
+        for link in links:
+            service = project.service(link.service)
+            assert service is not None
+            ports = snapshot.ranges[service.kind]
+            key = f"{project.name}\0{project.root}\0{link.service}\0{link.target}"
+            port = self._free(snapshot, ports, key, Transport.TCP, offered)
+            if port is None:
+                raise NoFreePort(f"no port of {ports} is free for {link.service}")
+            offered.add(port)
+            moves.append(Move(link, port))
+        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])
+
+    def undo(self, *, dry_run: bool = False) -> Changes:
+        """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
+
+        Raises FileChanged where a file was changed since, and Unavailable where the files cannot be written.
+        """
+        from portward.answers import Changes
+        from portward.change import undone
+
+        self._project_files()
+        journal = self._journal()
+        remarks = () if dry_run else journal.recover()
+        taken_back = journal.undo(dry_run=dry_run)
+        return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
+
+    def _session(self, options: ComposeOptions | None) -> Session:
+        from portward.change import Session, Texts
+        from portward.formats import format_of
+
+        files = self._project_files()
+        journal = self._journal()
+        remarks = journal.recover()
+        texts = Texts(files)
+        paths, complete = files.find(lambda path: format_of(path) is not None)
+
+        def declared(read: Callable[[str], str]) -> Project:
+            return self._declared(paths, complete, read, options)
+
+        return Session(declared(texts), texts, declared, journal, remarks)
+
+    def _journal(self) -> Journal:
+        from portward.journal import Journal, changes_folder
+
+        assert self.root is not None
+        return Journal(self.root, changes_folder(self.environment), clock=self._clock)
+
+    def _pinned(self) -> tuple[str, ...]:
+        return ()
 
     def _snapshot(self, project: Project, all_netns: bool) -> Snapshot:
         from portward import catalog

@@ -131,8 +131,21 @@ class Files:
 
     def read(self, path: str) -> str:
         """A file's text, line ends as they are. Raises OSError or UnicodeDecodeError."""
+        return self._bytes(path).decode("utf-8")
+
+    def snapshot(self, path: str) -> tuple[str, str]:
+        """A file's text, byte-order mark and line ends as they are, and the SHA-256 (hex) of the very bytes it was read from.
+
+        Raises OSError or UnicodeDecodeError.
+        """
+        from hashlib import sha256
+
+        data = self._bytes(path)
+        return data.decode("utf-8"), sha256(data).hexdigest()
+
+    def _bytes(self, path: str) -> bytes:
         full = os.path.join(self.root, path)
-        with open(full, encoding="utf-8", newline="") as file:
+        with open(full, "rb") as file:
             if os.fstat(file.fileno()).st_size > _LARGEST_FILE_BYTES:
                 raise TooLarge(0, f"larger than {_LARGEST_FILE_BYTES >> 20} MiB")
             return file.read()

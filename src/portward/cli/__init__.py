@@ -18,6 +18,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "who": ("look", "everything about what holds a port"),
     "check": ("project", "are these ports free? or: will this project's stack start?"),
     "services": ("project", "what the project declares, and its state now"),
+    "set": ("change", "gives a service another port, everywhere that it is written"),
+    "resolve": ("change", "moves the fewest ports that clear every conflict"),
+    "undo": ("change", "takes the last write back"),
     "find": ("look", "free ports; nothing is recorded"),
     "catalog": ("look", "what a port is customarily used for"),
 }

@@ -27,7 +27,7 @@ def add_check(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
-    _add_compose(parser)
+    add_compose(parser)
 
 
 def check(arguments: Namespace) -> int:
@@ -61,12 +61,12 @@ def glance(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace) -> Check:
     if not arguments.what:
-        return open_ward(arguments).check(_options(arguments), all_netns=arguments.all_netns)
+        return open_ward(arguments).check(compose_options(arguments), all_netns=arguments.all_netns)
     folder = os.path.join(arguments.directory, arguments.what[0])
     if len(arguments.what) == 1 and not _is_port(arguments.what[0]):
         if not os.path.isdir(folder):
             raise UsageError(f"{arguments.what[0]} is neither a port nor a folder")
-        return open_ward(arguments, folder).check(_options(arguments), all_netns=arguments.all_netns)
+        return open_ward(arguments, folder).check(compose_options(arguments), all_netns=arguments.all_netns)
     return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
 
 
@@ -77,24 +77,24 @@ def _is_port(text: str) -> bool:
 
 
 def add_services(parser: ArgumentParser) -> None:
-    _add_compose(parser)
+    add_compose(parser)
 
 
 def services(arguments: Namespace) -> int:
     """`portward services`"""
     from portward.render import documents, text
 
-    answer = open_ward(arguments).services(_options(arguments))
+    answer = open_ward(arguments).services(compose_options(arguments))
     show(arguments, lambda: documents.services(answer), lambda: text.services(answer))
     return 0
 
 
-def _add_compose(parser: ArgumentParser) -> None:
+def add_compose(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("as for docker compose, each may be repeated")
     group.add_argument("--file", action="append", default=[], metavar="F", help="a Compose file")
     group.add_argument("--profile", action="append", default=[], metavar="P", help="activate a profile (* for all)")
     group.add_argument("--env-file", action="append", default=[], metavar="F", help="variables, instead of .env")
 
 
-def _options(arguments: Namespace) -> ComposeOptions:
+def compose_options(arguments: Namespace) -> ComposeOptions:
     return ComposeOptions(tuple(arguments.file), tuple(arguments.profile), tuple(arguments.env_file))

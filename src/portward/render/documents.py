@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from portward.answers import Check, PortReport, ServiceReport, Services, Who, WhoAnswer
+    from portward.answers import Changes, Check, PortReport, ServiceReport, Services, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
     from portward.model import Finding, Fix, Link, Listener, Location, PortSpec, Process, Reading, Skipped
@@ -75,6 +75,27 @@ def services(answer: Services) -> Document:
         "links": [_link(found) for found in answer.project.links],
         "unlinked": [_reference(spec) for spec in answer.project.references],
         "skipped": _skipped((*answer.reading.skipped, *answer.project.skipped)),
+    }
+
+
+def changes(answer: Changes) -> Document:
+    return {
+        "changes": [
+            {
+                "path": change.path,
+                "line": change.line,
+                "column": change.column,
+                "old": change.old,
+                "new": change.new,
+                "service": change.service,
+            }
+            for change in answer.changes
+        ],
+        "unchanged": [_reference(spec) for spec in answer.planned.kept] if answer.planned else [],
+        "diff": answer.diff,
+        "written": answer.written,
+        "undo": answer.undo,
+        "remarks": list(answer.remarks),
     }
 
 

@@ -28,7 +28,7 @@ class Paint:
         self.on = on
 
     def __call__(self, text: str, style: str) -> str:
-        code = {"error": "1;31", "warning": "33", "note": "36", "dim": "2", "bold": "1"}[style]
+        code = {"error": "1;31", "warning": "33", "note": "36", "dim": "2", "bold": "1", "good": "32"}[style]
         return f"\x1b[{code}m{text}\x1b[0m" if self.on else text
 
 
@@ -125,14 +125,14 @@ def _who(row: Who, now: float) -> Iterator[str]:
         yield f"{name} is held on {_list(_address(listener) for listener in live)}{_split_families(live)}"
     for listener, chain in zip(row.listeners, row.ancestry, strict=True):
         where = f" in network namespace {listener.netns}" if listener.netns else ""
-        yield from _wrapped(f"  {_address(listener)}{where}  {holder(listener, now)}", "      ")
+        yield from wrapped(f"  {_address(listener)}{where}  {holder(listener, now)}", "      ")
         if chain:
             parents = " < ".join(f"{shown(process.name)} {process.pid}" for process in chain)
             yield _cut(f"      started by: {parents}")
     if row.declared:
-        yield from _wrapped(f"declared in {_list(str(place) for place in row.declared)}", "  ")
+        yield from wrapped(f"declared in {_list(str(place) for place in row.declared)}", "  ")
     if row.customary:
-        yield from _wrapped(f"customarily {_list(row.customary)}", "  ")
+        yield from wrapped(f"customarily {_list(row.customary)}", "  ")
     yield from _hints(None, row.fixes)
 
 
@@ -203,7 +203,7 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
 
 
 def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
-    first, *more = _wrapped(f"{finding.severity}: {finding.message}", "      ")
+    first, *more = wrapped(f"{finding.severity}: {finding.message}", "      ")
     yield first.replace(f"{finding.severity}:", paint(f"{finding.severity}:", str(finding.severity)), 1)
     yield from more
     width = max((len(str(place)) for place in finding.locations), default=0)
@@ -216,18 +216,18 @@ def _hints(hint: str | None, fixes: Iterable[Fix], indent: str = "") -> Iterator
     """Every way out, a line each; the hint first, unless it is the title of a fix."""
     fixes = list(fixes)
     if hint and hint not in (fix.title for fix in fixes):
-        yield from _wrapped(f"{indent}hint: {hint}", f"{indent}      ")
+        yield from wrapped(f"{indent}hint: {hint}", f"{indent}      ")
     for fix in fixes:
         line = f"{indent}hint: {fix.title}"
         if fix.command and len(line) + len(fix.command) + 4 <= WIDTH:
             yield f"{line}: `{fix.command}`"
             continue
-        yield from _wrapped(f"{line}:" if fix.command else line, f"{indent}      ")
+        yield from wrapped(f"{line}:" if fix.command else line, f"{indent}      ")
         if fix.command:
             yield f"{indent}      {fix.command}"  # whole on its line, to be copied
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
+def wrapped(line: str, indent: str) -> list[str]:
     """The line in as many as it takes to fit `WIDTH`; words are never broken."""
     if len(line) <= WIDTH:
         return [line]

@@ -1,0 +1,211 @@
+"""How `Portward` changes a project's files: read once, plan, prove on what they would become, and only then write.
+
+Everything is planned on texts that are read once, with the digest of their bytes; the journal refuses to write over a file that
+is not what was read.
+"""
+
+from __future__ import annotations
+
+from portward.answers import Change, Changes
+from portward.errors import InvalidFile, NoPlan, UsageError
+from portward.formats.splice import diff, splice
+from portward.formats.text import Lines
+from portward.plan import Move, Plan, plan, prove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from portward.arguments import Wish
+    from portward.journal import Journal, Undo
+    from portward.model import Edit, Link, Project
+    from portward.workspace import Files
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class Texts:
+    """A project's files, each read at most once: what was planned on is what is written over."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._read: dict[str, tuple[str, str]] = {}
+
+    def __call__(self, path: str) -> str:
+        """A file's text. Raises OSError or UnicodeDecodeError."""
+        return self._of(path)[0]
+
+    def digest(self, path: str) -> str:
+        """The SHA-256 of the bytes that the text was read from, in hex."""
+        return self._of(path)[1]
+
+    def _of(self, path: str) -> tuple[str, str]:
+        if path not in self._read:
+            self._read[path] = self._files.snapshot(path)
+        return self._read[path]
+
+
+class Draft:
+    """Files as they are to be, beside those that were read."""
+
+    def __init__(self, texts: Texts, new: Mapping[str, str]) -> None:
+        self._texts = texts
+        self.new = new
+
+    def read(self, path: str) -> str:
+        """A file's text as it is to be."""
+        return self.new[path] if path in self.new else self._texts(path)
+
+    def diff(self) -> str:
+        """All of it as one unified diff."""
+        return "".join(diff(path, self._before(path), text) for path, text in sorted(self.new.items()))
+
+    def write(self, journal: Journal, verb: str) -> str | None:
+        """Writes all files, or none, and gives the id to undo it by."""
+        changes = {
+            path: (text, None if self._before(path) is None else self._texts.digest(path))
+            for path, text in self.new.items()
+        }
+        return journal.write(changes, verb=verb)
+
+    def _before(self, path: str) -> str | None:
+        try:
+            return self._texts(path)
+        except FileNotFoundError:
+            return None
+
+
+class Session:
+    """One change of a project's files: what they are, and how they are read again as they would be.
+
+    `declared` gives the project by another `read(path)`; `remarks` is what the journal had to put right before.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        texts: Texts,
+        declared: Callable[[Callable[[str], str]], Project],
+        journal: Journal,
+        remarks: Sequence[str] = (),
+    ) -> None:
+        self.project = project
+        self.remarks = remarks
+        self._texts = texts
+        self._declared = declared
+        self._journal = journal
+
+    def change(self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
+        """Plans the moves and proves them; with `write`, writes them.
+
+        Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port.
+        """
+        planned = plan(self.project, moves, lambda path: self._texts(path).removeprefix(_BYTE_ORDER_MARK))
+        by_path: dict[str, list[Edit]] = {}
+        for edit in planned.edits:
+            by_path.setdefault(edit.path, []).append(edit)
+        draft = Draft(self._texts, {path: splice(self._texts(path), edits) for path, edits in by_path.items()})
+        if planned.edits:
+            try:
+                after = self._declared(draft.read)
+            except InvalidFile as error:
+                raise NoPlan(f"Compose would refuse the result: {error}", hint="nothing was written") from error
+            prove(planned, after)
+            _refuse_overlaps(self.project, after, moves)
+        answer = _changes(planned, draft, self._texts, remarks)
+        if not write or not planned.edits:
+            return answer
+        return answer.replace(undo=draft.write(self._journal, verb), written=True)
+
+
+def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> None:
+    """Raises NoPlan where a move takes a port that another service publishes."""
+    names = {move.link.service for move in moves}
+    known = _overlaps(before)
+    for one, two in _overlaps(after):
+        if (one, two) not in known and names & {one, two}:
+            other = two if one in names else one
+            ports = " and ".join(str(move.port) for move in moves if move.link.service in (one, two))
+            raise NoPlan(f"{ports} is published by {other} already", hint="`portward find` gives a free port")
+
+
+def _overlaps(project: Project) -> set[tuple[str, str]]:
+    """The pairs of services that publish overlapping ports; a service with itself too."""
+    by_port: dict[tuple[int, str], list[Link]] = {}
+    for link in project.links:
+        if link.entry is not None and project.service(link.service):
+            for port in link.entry.range or ():
+                by_port.setdefault((port, link.entry.protocol.lower()), []).append(link)
+    return {
+        (one.service, two.service)
+        for links in by_port.values()
+        for index, one in enumerate(links)
+        for two in links[index + 1 :]
+        if one.entry and two.entry and one.entry.overlaps(two.entry)
+    }
+
+
+def _changes(planned: Plan, draft: Draft, texts: Texts, remarks: Sequence[str]) -> Changes:
+    """What a plan would change, place by place."""
+    found = []
+    for edit, service in zip(planned.edits, planned.services, strict=True):
+        text = texts(edit.path).removeprefix(_BYTE_ORDER_MARK)
+        place = Lines(edit.path, text).at(edit.span.start)
+        line = text.split("\n")[place.line - 1].rstrip("\r")
+        found.append(Change(edit.path, place.line, edit.old, edit.new, service, place.column, line))
+    return Changes(tuple(found), draft.diff(), planned=planned, remarks=tuple(remarks))
+
+
+def undone(undo: Undo, dry_run: bool, remarks: Sequence[str]) -> Changes:
+    """What an undo changes, line by line."""
+    texts = [
+        (file.path, _decoded(file.before), _decoded(file.after)) for file in undo.files if file.before != file.after
+    ]
+    found = [change for path, before, after in texts for change in _line_changes(path, before, after)]
+    whole = "".join(diff(path, before, after) for path, before, after in texts)
+    return Changes(tuple(found), whole, written=not dry_run, undo=undo.id, verb=undo.verb, remarks=tuple(remarks))
+
+
+def _decoded(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def _line_changes(path: str, before: str | None, after: str | None) -> list[Change]:
+    old, new = (before or "").split("\n"), (after or "").split("\n")
+    if len(old) != len(new):
+        return [Change(path, 1, before or "", after or "", None)]
+    return [
+        Change(path, number, one, two, None)
+        for number, (one, two) in enumerate(zip(old, new, strict=True), 1)
+        if one != two
+    ]
+
+
+def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
+    """The published port that a wish is about, and the others of its service.
+
+    Raises UsageError for a service that is not there, publishes nothing, or has no such target.
+    """
+    services = {service.name for service in (*project.services, *project.inactive)}
+    if wish.service not in services:
+        raise UsageError(f"{wish.service} is not a service of {project.name}", hint=_similar(wish.service, services))
+    links = [link for link in project.links if link.service == wish.service and link.entry is not None]
+    if not links:
+        raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
+    if wish.target is None:
+        return links[0], tuple(links[1:])
+    same = [link for link in links if link.target == wish.target]
+    exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
+    if not same:
+        targets = ", ".join(str(link.target) for link in links)
+        raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
+    link = (exact or same)[0]
+    return link, tuple(other for other in links if other is not link)
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    names = sorted(names)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"its services are {', '.join(names) or 'none'}"

@@ -1,0 +1,73 @@
+"""The verbs that change a project's files: set, resolve, undo. They show what they would do until --write."""
+
+from __future__ import annotations
+
+import sys
+
+from portward.cli.project import add_compose, compose_options
+from portward.cli.terminal import open_ward, paint, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from portward.answers import Changes
+
+
+def add_set(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "wish",
+        nargs="+",
+        metavar="SERVICE[:TARGET]=PORT",
+        help="the service's new host port; TARGET is the container's port behind it (default: the first)",
+    )
+    parser.add_argument(
+        "--container", action="store_true", help="move the container's side too, with all that names it"
+    )
+    _add_write(parser)
+    add_compose(parser)
+
+
+def set(arguments: Namespace) -> int:
+    """`portward set`"""
+    answer = open_ward(arguments).set_ports(
+        arguments.wish, container=arguments.container, write=arguments.write, options=compose_options(arguments)
+    )
+    command = " ".join(["portward set", *arguments.wish, *(["--container"] if arguments.container else [])])
+    return _shown(arguments, answer, command, "Nothing to change: the files say so already.")
+
+
+def add_resolve(parser: ArgumentParser) -> None:
+    _add_write(parser)
+    add_compose(parser)
+
+
+def resolve(arguments: Namespace) -> int:
+    """`portward resolve`"""
+    answer = open_ward(arguments).resolve(write=arguments.write, options=compose_options(arguments))
+    return _shown(arguments, answer, "portward resolve", "Nothing to resolve: no declared port is in anybody's way.")
+
+
+def add_undo(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show what would be taken back")
+
+
+def undo(arguments: Namespace) -> int:
+    """`portward undo`"""
+    answer = open_ward(arguments).undo(dry_run=arguments.dry_run)
+    return _shown(
+        arguments, answer, "portward undo", "Nothing to undo: no write of Portward's is left in this project."
+    )
+
+
+def _shown(arguments: Namespace, answer: Changes, command: str, empty: str) -> int:
+    from portward.render import changes, documents
+
+    for remark in answer.remarks:
+        print(f"portward: {remark}", file=sys.stderr)
+    show(arguments, lambda: documents.changes(answer), lambda: changes.text(answer, command, empty, paint()))
+    return 0 if answer.changes else 1
+
+
+def _add_write(parser: ArgumentParser) -> None:
+    parser.add_argument("--write", action="store_true", help="do it; without, only show it")

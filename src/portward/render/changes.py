@@ -1,0 +1,90 @@
+"""Changes of files as text for people: what becomes what, where, and what stays and why."""
+
+from __future__ import annotations
+
+from portward.model import Side
+from portward.render.text import WIDTH, wrapped
+from portward.wording import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from portward.answers import Change, Changes
+    from portward.model import PortSpec
+    from portward.plan import Plan
+    from portward.render.text import Paint
+
+
+def text(answer: Changes, command: str, empty: str, paint: Paint) -> Iterator[str]:
+    """The moves, each place with its old and new characters, what is left alone, and how to go on."""
+    if not answer.changes:
+        yield empty
+        return
+    if answer.planned is not None:
+        yield from (str(move) for move in answer.planned.moves)
+        yield ""
+        yield from _places(answer.changes, paint)
+        yield from _kept(answer.planned)
+    else:
+        yield from _diff(answer.diff, paint)
+    yield _closing(answer, command)
+
+
+def _places(changes: Sequence[Change], paint: Paint) -> Iterator[str]:
+    """A line for each line that changes, with the old characters in [-…-] and the new ones in {+…+}."""
+    lines: dict[tuple[str, int], list[Change]] = {}
+    for change in changes:
+        lines.setdefault((change.path, change.line), []).append(change)
+    places = {key: f"{key[0]}:{key[1]}" for key in lines}
+    width = max(map(len, places.values()))
+    for key, found in lines.items():
+        yield f"  {places[key].ljust(width)}   {_marked(found, paint)}"
+
+
+def _marked(changes: Sequence[Change], paint: Paint) -> str:
+    """One line with all its changes marked."""
+    pieces, end = [], 0
+    whole = changes[0].text
+    for change in sorted(changes, key=lambda change: change.column):
+        start = change.column - 1
+        new = change.new.strip("\n").partition("\n")[0]
+        old = paint(f"[-{shown(change.old)}-]", "error") if change.old else ""
+        pieces += [shown(whole[end:start], WIDTH), old, paint(f"{{+{shown(new)}+}}", "good")]
+        end = start + len(change.old)
+    return "".join([*pieces, shown(whole[end:], WIDTH)]).strip()
+
+
+def _kept(planned: Plan) -> Iterator[str]:
+    """What was left alone, by reason."""
+    container = [spec for spec in planned.kept if spec.side is Side.CONTAINER]
+    if container:
+        yield from wrapped(f"  unchanged: {_named(container)} {_are(container)} the container's side", "    ")
+    for spec in planned.kept:
+        if spec.side is not Side.CONTAINER:
+            yield from wrapped(f"  unchanged: {_named([spec])}: {spec.why}", "    ")
+
+
+def _named(specs: Sequence[PortSpec]) -> str:
+    return ", ".join(f"{shown(spec.text, 50)} ({spec.location.path}:{spec.location.line})" for spec in specs)
+
+
+def _are(specs: Sequence[PortSpec]) -> str:
+    return "are" if len(specs) > 1 else "is"
+
+
+def _diff(diff: str, paint: Paint) -> Iterator[str]:
+    for line in diff.splitlines():
+        style = {"-": "error", "+": "good"}.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
+        yield paint(shown(line, 10_000), style) if style else shown(line, 10_000)
+
+
+def _closing(answer: Changes, command: str) -> str:
+    files = len({change.path for change in answer.changes})
+    count = f"{files} file{'s' * (files != 1)}"
+    if answer.planned is None:
+        verb = f"`{answer.verb}`"
+        return f"Took {verb} back in {count}." if answer.written else f"Nothing written. `{command}` takes {verb} back."
+    if not answer.written:
+        return f"Nothing written. `{command} --write` does it; `portward undo` takes it back."
+    return f"Written in {count}. `portward undo` takes it back."

@@ -1,0 +1,163 @@
+"""`set`, `resolve` and `undo` on files on disk: what they show, what they write, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portward.cli import main
+
+if TYPE_CHECKING:
+    from tests.conftest import Listen
+
+NEXUS = Path(__file__).parent.parent / "examples/nexus"
+
+
+@pytest.fixture
+def nexus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the worked example, with a journal of its own and no engine."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    for name in ("PORT", "FRONTEND_PORT", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "nexus"
+    shutil.copytree(NEXUS, folder)
+    return folder
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    status = main([*map(str, words), "--json"])
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return status, document
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_set_shows_and_then_writes(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is written without --write; with it, exactly the host's side of the backend changes, and undo takes it back."""
+    before = _bytes(nexus)
+    status, document = _json(capsys, "-C", nexus, "set", "backend=5001")
+    assert (status, document["written"], document["undo"]) == (0, False, None)
+    assert _bytes(nexus) == before
+    places = {(change["path"], change["old"], change["new"], change["service"]) for change in document["changes"]}
+    assert places >= {
+        (path, "5000", "5001", "backend")
+        for path in (".env", "docker-compose.yml", "server/config.js", "client/.env")
+    }  # fmt: skip
+    assert "+PORT=5001" in document["diff"]
+
+    status, document = _json(capsys, "-C", nexus, "set", "backend=5001", "--write")
+    assert (status, document["written"]) == (0, True)
+    assert document["undo"]
+    after = _bytes(nexus)
+    assert after[".env"] == before[".env"].replace(b"\nPORT=5000", b"\nPORT=5001")
+    assert after["docker-compose.yml"] == before["docker-compose.yml"].replace(b"PORT:-5000", b"PORT:-5001")
+    assert after["server/config.js"] == before["server/config.js"].replace(b"|| 5000", b"|| 5001")
+    assert after["client/.env"] == before["client/.env"].replace(b"5000", b"5001")
+    assert b"http://nexus-server:5000" in after["docker-compose.yml"]
+    assert b"PORT: 5000" in after["docker-compose.yml"]
+
+    status, document = _json(capsys, "-C", nexus, "undo", "--dry-run")
+    assert (status, document["written"]) == (0, False)
+    assert _bytes(nexus) == after
+    assert _json(capsys, "-C", nexus, "undo")[0] == 0
+    assert _bytes(nexus) == before
+    assert _json(capsys, "-C", nexus, "undo")[0] == 1
+
+
+def test_resolve_moves_what_is_taken(
+    nexus: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    """With a stranger on a port, resolve moves just that service, into its own range, and the check is clean then."""
+    port = free_port
+    listen(port=port)
+    (nexus / ".env").write_text(f"PORT={port}\nFRONTEND_PORT={_other(port, 1)}\nOPEN_WEBUI_PORT={_other(port, 2)}\n"
+                                f"OPEN_WEBUI_API_PORT={_other(port, 3)}\nOLLAMA_PORT={_other(port, 4)}\n"
+                                f"MONGODB_PORT={_other(port, 5)}\nREDIS_PORT={_other(port, 6)}\n")  # fmt: skip
+    status, document = _json(capsys, "-C", nexus, "resolve", "--write")
+    assert (status, document["written"]) == (0, True)
+    assert {change["service"] for change in document["changes"]} == {"backend"}
+    moved = next(change["new"] for change in document["changes"] if change["path"] == ".env")
+    assert 11000 <= int(moved) <= 11999
+    status, checked = _json(capsys, "-C", nexus, "check")
+    assert not [found for found in checked["findings"] if found["rule"] == "address-in-use"]
+    assert _json(capsys, "-C", nexus, "resolve")[0] == 1
+
+
+def _other(port: int, step: int) -> int:
+    """A port that nobody has, apart from the worker's own."""
+    return port + 16 * step if port + 16 * step < 30000 else port - 16 * step
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["set", "backed=5001"], 2, "did you mean backend"),
+        (["set", "worker=5001"], 2, "publishes no port"),
+        (["set", "backend=70000"], 2, "not a port"),
+        (["set", "backend=5001-5002"], 2, "not a range"),
+        (["set", "backend"], 2, "SERVICE=PORT"),
+        (["set", "backend:81=5001"], 2, "it publishes 5000"),
+        (["set", "backend=3000"], 1, "published by frontend"),
+        (["set", "backend=5000"], 1, ""),
+    ],
+)
+def test_what_cannot_be_set(
+    nexus: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
+) -> None:
+    """Bad wishes are told with a way out, and nothing is written."""
+    before = _bytes(nexus)
+    assert main(["-C", str(nexus), *words, "--write"]) == status
+    assert message in capsys.readouterr().err
+    assert _bytes(nexus) == before
+
+
+def test_other_targets_are_named(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a target the first entry moves, and the others are named; with one, that one moves."""
+    assert main(["-C", str(nexus), "set", "open-webui=8081"]) == 0
+    assert "open-webui:1234" in capsys.readouterr().err
+    _, document = _json(capsys, "-C", nexus, "set", "open-webui:1234=1235")
+    assert {change["old"] for change in document["changes"]} == {"1234"}
+
+
+def test_a_variable_of_the_environment_is_told(
+    nexus: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the shell sets wins over every file: editing files would change nothing."""
+    monkeypatch.setenv("PORT", "6000")
+    assert main(["-C", str(nexus), "set", "backend=5001", "--write"]) == 1
+    assert "unset PORT" in capsys.readouterr().err
+
+
+def test_undo_refuses_a_file_that_changed_since(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody's later work is never lost."""
+    assert main(["-C", str(nexus), "set", "backend=5001", "--write"]) == 0
+    with (nexus / ".env").open("a") as file:
+        file.write("# mine\n")
+    after = _bytes(nexus)
+    assert main(["-C", str(nexus), "undo"]) == 3
+    assert ".env" in capsys.readouterr().err
+    assert _bytes(nexus) == after
+
+
+def test_links_modes_and_line_ends_stay(nexus: Path) -> None:
+    """A linked .env stays a link, its file keeps its mode, byte-order mark and CRLF."""
+    real = nexus / "config" / "ports.env"
+    real.parent.mkdir()
+    text = (nexus / ".env").read_text("utf-8").replace("\n", "\r\n")
+    real.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    real.chmod(0o640)
+    (nexus / ".env").unlink()
+    (nexus / ".env").symlink_to("config/ports.env")
+    assert main(["-C", str(nexus), "set", "backend=5001", "--write"]) == 0
+    assert os.readlink(nexus / ".env") == "config/ports.env"
+    assert real.read_bytes() == b"\xef\xbb\xbf" + text.replace("\r\nPORT=5000", "\r\nPORT=5001").encode()
+    assert real.stat().st_mode & 0o777 == 0o640
