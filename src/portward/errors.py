@@ -7,7 +7,8 @@
      │   └─ NoProject           a project was asked about where there is none
      ├─ NoFreePort              nothing in the range is free (exit 1)
      ├─ NoPlan                  a change that cannot be made, or not without changing more than was asked for (exit 1)
-     └─ Unavailable             the question could not be answered: permission, engine or store out of reach (exit 3)
+     ├─ Unavailable             the question could not be answered: permission, engine or store out of reach (exit 3)
+     └─ Bug                     something that should not have happened (exit 4)
 
 An error carries fields, not a formatted text: the command line and the JSON answer are two ways to show the same fields.
 """
@@ -85,3 +86,10 @@ class Unavailable(PortwardError):
 
     code = "unavailable"
     exit_code = 3
+
+
+class Bug(PortwardError):
+    """Something unforeseen: a log file has the details."""
+
+    code = "bug"
+    exit_code = 4
