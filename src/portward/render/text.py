@@ -171,8 +171,10 @@ def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
 
 
 def _available(row: PortCheck) -> str:
-    claims = [listener for listener in row.listeners if listener.state is State.CLAIMED]
-    remark = f", but {brief(claims[0])} claims it" if claims else ""
+    here = [listener for listener in row.listeners if not listener.netns]
+    remark = ""
+    if here:  # a stopped container's claim, or a container that is reached by packet rules alone
+        remark = f", but {brief(here[0])} {'claims' if here[0].state is State.CLAIMED else 'publishes'} it"
     other = [listener for listener in row.listeners if listener.netns]
     remark += f" here; held by {brief(other[0])} in network namespace {other[0].netns}" if other else ""
     return f"{row.endpoint}/{row.endpoint.transport} is available{remark}"
