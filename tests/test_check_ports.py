@@ -199,10 +199,12 @@ os.setgid(65534)
 os.setuid(65534)
 answer = ward.check_ports(["80", "81"])
 ready(ports=[[row.available, row.refusal, [str(one.owners) for one in row.listeners]] for row in answer.ports],
-      message=answer.findings[0].message, hint=answer.findings[0].hint)
+      message=answer.findings[0].message, hint=answer.findings[0].hint,
+      rules=[finding.rule for finding in answer.findings])
 """,
         prefix=[need("unshare"), "-n"],
     )
+    assert facts["rules"] == ["bind-not-permitted", "bind-not-permitted"]
     assert facts["ports"][0] == [False, "not permitted", []]
     assert "not permitted" in facts["message"]
     assert "in use" not in facts["message"]
@@ -231,6 +233,7 @@ def test_a_sandbox_is_named_and_needs_nothing_more_of_the_system(monkeypatch: py
     (row,) = answer.ports
     assert (row.available, row.refusal) == (False, Refusal.SANDBOXED)
     assert "sandboxed" in answer.findings[0].message
+    assert answer.findings[0].rule == "bind-sandboxed"
 
 
 def test_a_bind_that_is_refused_without_a_reason_to_show(listen: Listen) -> None:
@@ -260,6 +263,7 @@ def test_an_address_that_is_not_this_machines(address: str, free_port: int) -> N
     answer = check(f"{address}:{free_port}")
     assert answer.ports[0].refusal is Refusal.NO_SUCH_ADDRESS
     assert "no such address" in answer.findings[0].message
+    assert answer.findings[0].rule == "no-such-address"
 
 
 @linux

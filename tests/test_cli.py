@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +18,14 @@ import pytest
 
 from portward import cli
 from portward.cli import main
+from portward.cli.parser import Reader, declare, parse
+from tests.conftest import need_root, port_of
+from tests.engine import PretendedEngine, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.conftest import Listen, Spawn
 
 NEXUS = Path(__file__).parent.parent / "examples/nexus"
 
@@ -149,6 +157,27 @@ def test_ls_finds_a_listener(listener: int) -> None:
     assert row["processes"][0]["started"].endswith("Z")
 
 
+def test_ls_by_a_port_argument(listener: int) -> None:
+    """`ls` understands a port as every verb does: with a host, with a transport, and not by part of its digits."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", listener))
+        for query, expected in (
+            (f"{listener}", [("tcp", "0.0.0.0")]),
+            (f"{listener}/tcp", [("tcp", "0.0.0.0")]),
+            (f"{listener}/udp", [("udp", "127.0.0.1")]),
+            (f"127.0.0.1:{listener}", [("tcp", "0.0.0.0")]),
+            (f"127.0.0.2:{listener}/udp", []),
+            (f"{listener}-{listener}", [("tcp", "0.0.0.0")]),
+        ):
+            document, status = _json("ls", query)
+            assert [(row["transport"], row["address"]) for row in document["listeners"]] == expected, query
+            assert status == (0 if expected else 1)
+        both = _json("ls", str(listener), "--udp")[0]["listeners"]
+        assert [row["transport"] for row in both] == ["tcp", "udp"]
+        by_name = _json("ls", Path(sys.executable).name[:6])[0]["listeners"]
+        assert not any(row["transport"] == "udp" for row in by_name)
+
+
 def test_ls_without_a_match(free_port: int) -> None:
     """A query that matches nothing is a no, and says what to do next."""
     done = _run("ls", str(free_port))
@@ -164,7 +193,26 @@ def test_who(listener: int, free_port: int) -> None:
     assert status == 0
     assert {"port", "transport", "listeners", "ancestry", "lease", "declared", "customary", "fixes"} <= row.keys()
     assert row["ancestry"][0][0]["pid"] == os.getppid()
-    assert _run("who", str(free_port)).returncode == 1
+    nobody = _run("who", str(free_port))
+    assert nobody.returncode == 1
+    assert f"{free_port}/tcp: nothing listens there" in nobody.stdout
+    assert f"hint: `portward check {free_port}`" in nobody.stdout
+
+
+def test_who_tells_two_servers_on_localhost_apart(listen: Listen, spawn: Spawn, free_port: int) -> None:
+    """127.0.0.1 and [::1] are two servers on one number: "localhost" means either, and that is said."""
+    listen("127.0.0.1", free_port)
+    spawn("held = listen('::1', int(sys.argv[1])); ready()", free_port)
+    text = _run("who", str(free_port)).stdout
+    assert f"{free_port}/tcp is held on 127.0.0.1 and [::1]: two different servers" in text
+    assert '"localhost" means either' in text
+
+
+def test_a_dual_stack_socket_is_shown_as_every_address(listen: Listen) -> None:
+    """[::] that takes IPv4 too is `*`; one that does not is [::]."""
+    for v6only, shown in ((False, "*"), (True, "[::]")):
+        port = port_of(listen("::", v6only=v6only))
+        assert f"{port:>5}  {shown}  " in _run("ls", str(port)).stdout
 
 
 def test_check_of_one_port_twice(listener: int) -> None:
@@ -179,6 +227,7 @@ def test_find(listener: int) -> None:
     document, status = _json("find", str(listener))
     assert status == 0
     assert listener < document["ports"][0] <= listener + 100
+    assert _run("find", f"{listener}/udp").stdout.strip() != str(listener)  # who has TCP is not to share the number
     ports = _json("find", "--count", "3", "--contiguous", "--range", "20000-20999")[0]["ports"]
     assert ports == list(range(ports[0], ports[0] + 3))
     done = _run("find", "--range", f"{listener}-{listener}")
@@ -216,6 +265,22 @@ def test_catalog() -> None:
         ["frobnicate"],
         ["-C", "/no/such/folder", "check"],
         ["check", "--file", "missing.yml"],
+        ["check", "5000/sctp"],
+        ["check", "-5"],
+        ["check", ""],
+        ["check", "--fail-on", "bogus"],
+        ["check", "--json=yes"],
+        ["who"],
+        ["services", "extra"],
+        ["find", "5000", "--count"],
+        ["find", "--count", "x"],
+        ["find", "--count", "0"],
+        ["find", "5000-6000"],
+        ["find", "127.0.0.1:5000"],
+        ["find", "5000", "--range", "1-9"],
+        ["catalog", "99999"],
+        ["catalog", "5000-4000"],
+        ["-C"],
     ],
     ids=" ".join,
 )
@@ -230,6 +295,39 @@ def test_bad_input_is_exit_2(words: list[str], nexus: Path) -> None:
     assert set(document["error"]) == {"code", "message", "hint", "path", "line", "column"}
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["check", "5000", "--json", "5001"], {"what": ["5000", "5001"], "json": True}),
+        (["-C", "here", "check"], {"directory": "here", "what": [], "verb": "check"}),
+        (["-Chere", "-qv", "check"], {"directory": "here", "quiet": True, "verbose": True}),
+        (["check", "--directory=here", "--fail-on=note"], {"directory": "here", "fail_on": "note"}),
+        (["check", "--file", "a", "--file=b", "--profile", "*"], {"file": ["a", "b"], "profile": ["*"]}),
+        (["find", "--count", "3", "5000"], {"count": 3, "port": "5000", "contiguous": False}),
+        (["find"], {"count": 1, "port": None, "range": None}),
+        (["ls", "--", "--udp"], {"query": ["--udp"], "udp": False}),
+        (["ls", "-"], {"query": ["-"]}),
+        (["--json"], {"verb": "glance", "json": True, "directory": "."}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_words_are_read_as_argparse_would(words: list[str], expected: dict[str, object]) -> None:
+    """Options in any place and form; the values are those that the verb declares."""
+    arguments = parse(words)
+    assert arguments is not None
+    assert {name: getattr(arguments, name) for name in expected} == expected
+
+
+def test_what_is_declared_is_what_argparse_makes_of_it() -> None:
+    """The reader and argparse, which prints the help, read the same defaults and names out of a declaration."""
+    for verb in cli.VERBS:
+        ours, theirs = Reader(verb), ArgumentParser()
+        declare(verb, ours)
+        declare(verb, theirs)
+        words = ["5000"] if verb == "who" else []
+        assert vars(ours.read(words)) == vars(theirs.parse_args(words))
+
+
 def test_no_project(tmp_path: Path) -> None:
     """A project verb outside any project is exit 2 and says what to do; `portward` alone shows what listens."""
     done = _run("services", cwd=tmp_path)
@@ -238,6 +336,96 @@ def test_no_project(tmp_path: Path) -> None:
     alone = _run(cwd=tmp_path)
     assert alone.returncode == 0
     assert "No project here" in alone.stderr
+    assert json.loads(_run("--json", cwd=tmp_path).stdout).keys() == {"listeners", "skipped", "complete"}
+    quiet = _run("-q", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_every_failure_is_a_document_under_json(tmp_path: Path) -> None:
+    """Nothing but one document on stdout, the text on stderr: also for errors that are no bad input."""
+    document, status = _json("services", cwd=tmp_path)
+    assert (status, document["error"]["code"]) == (2, "no-project")
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        document, status = _json("find", "--range", f"{port}-{port}")
+        assert (status, document["error"]["code"]) == (1, "no-free-port")
+        assert _run("find", "--range", f"{port}-{port}", "--json").stderr.startswith(
+            "portward: No available ports found"
+        )
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """From a folder that was removed, what needs no project answers, and what does says why it cannot."""
+    for words, status in ((["ls"], 0), (["find"], 0), ([], 0), (["check"], 3), (["services", "--json"], 3)):
+        place = tmp_path / "gone"
+        place.mkdir()
+        code = f"import os, sys; os.rmdir({str(place)!r}); from portward.cli import main; sys.exit(main({words!r}))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "unavailable"
+
+
+def _as_nobody(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Portward as an unprivileged user. Asked once before, so that all is loaded that this user may not read."""
+    code = f"""
+import contextlib, io, os, sys
+from portward.cli import main
+os.chdir({str(cwd)!r})
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    main({list(words)!r})
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+sys.exit(main({list(words)!r}))
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def open_nexus() -> Iterator[Path]:
+    """The worked example where every user can reach it: the folders of pytest are closed to others."""
+    need_root()
+    with tempfile.TemporaryDirectory(prefix="portward-") as folder:
+        os.chmod(folder, 0o755)
+        shutil.copytree(NEXUS, f"{folder}/nexus")
+        yield Path(folder, "nexus").resolve()
+
+
+def test_a_folder_that_may_not_be_read_is_skipped(open_nexus: Path) -> None:
+    """One unreadable folder or file of a project is named, and hides nothing else."""
+    (open_nexus / "server").chmod(0o700)
+    (open_nexus / "client/.env").chmod(0o600)
+    done = _as_nobody("services", "--json", cwd=open_nexus)
+    document = json.loads(done.stdout)
+    skipped = {entry["what"]: entry["reason"] for entry in document["skipped"] if "engine" not in entry["what"]}
+    assert skipped == {"server/": "Permission denied", "client/.env": "Permission denied"}
+    assert (done.returncode, len(document["services"]), document["complete"]) == (0, 7, False)
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", ".env"])
+def test_a_file_that_compose_could_not_read_either(name: str, open_nexus: Path) -> None:
+    """Without it there is no project to judge: exit 2 for what asks about the project; ls and who go on and say so."""
+    (open_nexus / name).chmod(0o600)
+    for words in (["check"], ["services"], []):
+        done = _as_nobody(*words, cwd=open_nexus)
+        assert (done.returncode, done.stderr) == (2, f"{name}: cannot read it: Permission denied\n")
+    for words in (["ls"], ["who", "1"]):
+        assert f"not seen: {name}: cannot read it: Permission denied" in _as_nobody(*words, cwd=open_nexus).stdout
+
+
+def test_a_project_folder_that_may_not_be_read(open_nexus: Path) -> None:
+    """Whether there is a project cannot be told: exit 3. One that may be entered, but not listed, is found."""
+    open_nexus.chmod(0o711)
+    assert json.loads(_as_nobody("services", "--json", cwd=open_nexus).stdout)["root"] == str(open_nexus)
+    open_nexus.chmod(0o700)
+    done = _as_nobody("-C", str(open_nexus), "check", cwd=Path("/"))
+    assert (done.returncode, done.stderr) == (3, f"portward: cannot look into {open_nexus}: Permission denied\n")
+    assert _as_nobody("-C", str(open_nexus), "ls", cwd=Path("/")).returncode == 0
 
 
 def test_a_refused_file_has_its_place(nexus: Path) -> None:
@@ -330,6 +518,53 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.wait(timeout=30) == 0
 
 
+@pytest.mark.parametrize("words", [["check", "70000", "--json"], ["--help"], ["ls", "--json"]], ids=" ".join)
+def test_a_pipe_that_is_closed_before_anything_is_said(words: list[str]) -> None:
+    """The answer is then in the exit status alone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "portward", *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert done.returncode == (2 if "70000" in words else 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_streams_that_are_closed() -> None:
+    """`>&-` and `2>&-` are no bug: the exit status is left as the answer."""
+    for redirection in (">&-", "2>&-", ">&- 2>&- <&-"):
+        for words, status in (
+            ("ls", 0),
+            ("ls --json", 0),
+            ("check 70000", 2),
+            ("check 70000 --json", 2),
+            ("--help", 0),
+        ):
+            command = f"{sys.executable} -m portward {words} {redirection}"
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+            assert (done.returncode, "Traceback" in done.stderr) == (status, False), command
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="as Linux answers")
+def test_a_full_disk() -> None:
+    """What cannot be written is exit 3 with the reason, and never a bug."""
+    for words, status in ((["ls"], 3), (["catalog", "--json"], 3), (["check", "70000", "--json"], 2)):
+        command = [sys.executable, "-m", "portward", *words]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        if status == 3:
+            assert done.stderr == "portward: the answer cannot be written: No space left on device\n"
+
+
+def test_a_terminal_without_our_letters() -> None:
+    """What the encoding of stdout lacks is shown as a question mark."""
+    done = _run("catalog", "webui", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Open WebUI" in done.stdout
+
+
 def test_a_bug_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Anything unforeseen is exit 4, and names a log file without the environment's values."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -344,6 +579,22 @@ def test_a_bug_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert "ZeroDivisionError" in text
     assert "hunter2" not in text
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_control_c_while_an_engine_is_silent() -> None:
+    """An interrupted question is exit 130, without a traceback and without half an answer."""
+    with PretendedEngine(lambda _path: None) as engine:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "portward", "ls", "--json"],
+            env={**os.environ, "DOCKER_HOST": engine.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: engine.requests)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

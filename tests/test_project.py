@@ -28,8 +28,8 @@ def _declare(
 
 def _nexus(**changes: str) -> Project:
     files = Files(str(NEXUS))
-    paths, complete = files.find(lambda path: format_of(path) is not None)
-    assert complete
+    paths, skipped = files.find(lambda path: format_of(path) is not None)
+    assert skipped == []
     texts = {path: files.read(path) for path in paths} | changes
     return _declare(texts)
 
@@ -185,5 +185,5 @@ def test_other_projects_below_are_not_entered(tmp_path: Path) -> None:
         (tmp_path / path).write_text("PORT=1\n")
     (tmp_path / "other/compose.yaml").touch()
     (tmp_path / "worktree/.git").write_text("gitdir: elsewhere\n")
-    paths, complete = Files(str(tmp_path)).find(lambda path: format_of(path) is not None)
-    assert (paths, complete) == ([".env", "client/.env"], True)
+    paths, skipped = Files(str(tmp_path)).find(lambda path: format_of(path) is not None)
+    assert (paths, skipped) == ([".env", "client/.env"], [])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from portward import rules
 from portward.formats.project import declare
 from portward.model import (
@@ -14,10 +16,13 @@ from portward.model import (
     Listener,
     Owners,
     PortRange,
+    PortSpec,
     PortState,
     Process,
+    Project,
     Reading,
     Refusal,
+    Service,
     Severity,
     Snapshot,
     State,
@@ -38,7 +43,9 @@ def _snapshot(
 ) -> Snapshot:
     files = {"compose.yaml": COMPOSE, ".env": "PORT=5000\n"} if files is None else files
     project = declare("/home/me/shop", "shop", sorted(files), files.__getitem__, environment or {}, ComposeOptions())
-    return Snapshot(Reading(rows), 1000.0, project, ranges={"other": PortRange(20000, 29999)}, free={"web": 20001})
+    claims = [spec for service in project.services for spec in service.claims]
+    free: dict[PortSpec | str, int] = {spec: 20001 + index for index, spec in enumerate(claims)}
+    return Snapshot(Reading(rows), 1000.0, project, ranges={"other": PortRange(20000, 29999)}, free=free)
 
 
 def _row(port: int, address: str = "0.0.0.0", **facts: Any) -> Listener:
@@ -126,6 +133,40 @@ def test_commands_that_fit_a_service() -> None:
     assert not fits(_process("node", "other.js", cwd=f"{at}/web"), web, snapshot.project)
     assert not fits(_process("redis-server", cwd=f"{at}-copy"), cache, snapshot.project)
     assert not fits(_process("nc", "-l", "5000", cwd=at), web, snapshot.project)
+
+
+def _service(text: str) -> tuple[Service, Project]:
+    project = _snapshot(files={"compose.yaml": f"services:\n  web: {text}\n"}).project
+    assert project is not None
+    return project.services[0], project
+
+
+@pytest.mark.parametrize(
+    ("service", "command", "cwd", "expected"),
+    [
+        ('{image: "node:22", command: npm start, volumes: ["./web:/app"]}', "node {at}/web/node_modules/.bin/vite", "web", True),
+        ('{image: "node:22", command: npm start, volumes: ["./web:/app"]}', "node {at}/api/index.js", "api", False),
+        ('{image: "node:22", command: npm start, volumes: ["./web:/app"]}', "python3 -m http.server 3000", "web", False),
+        ('{image: "node:22", command: npm start, volumes: ["./web:/app"]}', "next-server", "web", True),
+        ('{image: "node:22", command: npm start, volumes: ["./web:/app"]}', "next-server", "", False),
+        ('{image: "node:22", command: node index.js}', "node --inspect -r dotenv/config index.js", "", True),
+        ('{image: "node:22", command: node index.js}', "node -e 0", "", False),
+        ('{image: "python:3", command: uvicorn app:app}', "uvicorn app:app --port 5000", "", True),
+        ('{image: "python:3", command: uvicorn app:app}', "python3 -m uvicorn app:app", "", True),
+        ('{image: "python:3", command: uvicorn app:app}', "python3 {at}/venv/bin/other", "", False),
+        ('{image: "python:3", command: python -m http.server 8000}', "python3 -m http.server 5000", "", True),
+        ('{image: "python:3", command: python -m http.server 8000}', "python3 http.server", "", False),
+        ("{build: ./web}", "python3 main.py", "web", True),
+        ("{build: ./web}", "python3 main.py", "", False),
+        ("{build: ./web}", "nc -l 5000", "web", False),
+        ("{build: ./web, command: sh -c 'exec node index.js'}", "node index.js", "web", True),
+    ],
+)  # fmt: skip
+def test_programs_that_fit_a_command(service: str, command: str, cwd: str, expected: bool) -> None:
+    """What an interpreter really runs decides: a script, a module, or what a manifest's script may run in its folder."""
+    at = "/home/me/shop"
+    process = _process(*command.format(at=at).split(), cwd=f"{at}/{cwd}".rstrip("/"))
+    assert fits(process, *_service(service)) is expected
 
 
 def test_what_is_not_in_the_way() -> None:

@@ -6,6 +6,8 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from portward.model import (
         Endpoint,
         Finding,
@@ -39,18 +41,28 @@ class PortCheck(Record):
 
 
 class Check(Record):
-    """What `check` found, for ports or for a project (then `services` has its ports and their state)."""
+    """What `check` found, for ports or for a project (then `services` has its ports and their state).
+
+    `elsewhere` are those who have the project's ports in other network namespaces, where they are not in the way.
+    """
 
     ports: tuple[PortCheck, ...]
     findings: tuple[Finding, ...]
     reading: Reading
     project: Project | None = None
     services: tuple[ServiceReport, ...] = ()
+    elsewhere: tuple[Listener, ...] = ()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What could not be read, of the machine or of the project."""
         return (*self.reading.skipped, *(self.project.skipped if self.project else ()))
+
+    @property
+    def rows(self) -> tuple[Listener, ...]:
+        """The listeners that the answer rests on."""
+        asked = (row for check in self.ports for row in check.listeners)
+        return tuple(dict.fromkeys((*asked, *_holders(self.services))))
 
     def worst(self) -> Severity | None:
         """The severity of the worst finding, or None."""
@@ -58,7 +70,7 @@ class Check(Record):
 
 
 class PortReport(Record):
-    """A port that a file writes, what it is now (None: a container's own port), and what the engine bound for it."""
+    """A port that a file writes, what it is now (None: a container's own port, or none at all), what the engine bound."""
 
     spec: PortSpec
     state: PortState | None
@@ -80,6 +92,16 @@ class Services(Record):
     services: tuple[ServiceReport, ...]
     inactive: tuple[ServiceReport, ...]
     reading: Reading
+
+    @property
+    def rows(self) -> tuple[Listener, ...]:
+        """The listeners that the answer rests on."""
+        return tuple(dict.fromkeys(_holders(self.services)))
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What could not be read, of the machine or of the project."""
+        return (*self.reading.skipped, *self.project.skipped)
 
 
 class Change(Record):
@@ -126,3 +148,12 @@ class WhoAnswer(Record):
 
     ports: tuple[Who, ...]
     skipped: tuple[Skipped, ...]
+
+    @property
+    def rows(self) -> tuple[Listener, ...]:
+        """The listeners that the answer rests on."""
+        return tuple(row for who in self.ports for row in who.listeners)
+
+
+def _holders(services: Iterable[ServiceReport]) -> Iterator[Listener]:
+    return (row for service in services for report in service.ports for row in report.holders)

@@ -69,6 +69,11 @@ def is_port_or_range(text: str) -> bool:
     return low.isdecimal() and (high.isdecimal() if dash else True)
 
 
+def is_port_argument(text: str) -> bool:
+    """Whether a text is meant as `[HOST:]PORT[/udp]`, rather than as a name or a folder."""
+    return is_port_or_range(text.partition("/")[0].rpartition(":")[2])
+
+
 def _port(digits: str, text: str) -> int:
     if not (digits.isascii() and digits.isdecimal()):
         raise InvalidPort(f"{text!r} is not a port", hint=_FORM)

@@ -8,8 +8,9 @@
      │   └─ NoProject           a project was asked about where there is none
      ├─ NoFreePort              nothing in the range is free (exit 1)
      ├─ NoPlan                  a change that cannot be made, or not without changing more than was asked for (exit 1)
-     └─ Unavailable             not answered, or not done: permission, engine or store out of reach (exit 3)
-         └─ FileChanged         a file is no longer what was read or written, and is left as it is
+     ├─ Unavailable             not answered, or not done: permission, engine or store out of reach (exit 3)
+     │   └─ FileChanged         a file is no longer what was read or written, and is left as it is
+     └─ Bug                     something that should not have happened (exit 4)
 
 An error carries fields, not a formatted text: the command line and the JSON answer are two ways to show the same fields.
 """
@@ -99,3 +100,10 @@ class FileChanged(Unavailable):
     """A file is no longer what was read or written, so that writing it would lose somebody's work."""
 
     code = "file-changed"
+
+
+class Bug(PortwardError):
+    """Something unforeseen: a log file has the details."""
+
+    code = "bug"
+    exit_code = 4

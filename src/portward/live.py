@@ -67,13 +67,15 @@ class Live:
 
     def _labelled(self, row: Listener, roots: Roots) -> Listener:
         """The row with the project that its process was started in, and with the service that its program's name tells."""
-        from portward.wording import is_interpreter
+        from portward.wording import forwarding_engine, is_interpreter
 
         if row.container is not None:
             folder = row.container.folder
             return row.replace(container=row.container.replace(folder=os.path.realpath(folder))) if folder else row
         if not row.processes:
             return row
+        if forwarding_engine(row):
+            return row  # what answers there, and for whom, only the engine could tell
         process = row.processes[0]
         root = roots.of(process.cwd) if process.cwd else None
         return row.replace(

@@ -13,7 +13,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 LAST_PORT = 65535
@@ -234,7 +234,12 @@ class Reading(Record):
     @property
     def complete(self) -> bool:
         """Whether nothing was passed over and no owner is hidden from this user."""
-        return not self.skipped and not any(row.owners is Owners.HIDDEN for row in self.listeners)
+        return is_complete(self.listeners, self.skipped)
+
+
+def is_complete(rows: Iterable[Listener], skipped: Collection[Skipped]) -> bool:
+    """Whether an answer that rests on these rows lacks nothing: nothing was skipped, no owner is hidden from this user."""
+    return not skipped and not any(row.owners is Owners.HIDDEN for row in rows)
 
 
 class Location(Record):
@@ -496,7 +501,7 @@ class Snapshot(Record):
 
     `taken` is that instant. `refusals` are the binds that the system refused for endpoints that the project wants.
     `ranges` are the ports that Portward picks from for each kind of service, `reserved` those that it never picks.
-    `free` offers a free port for each kind.
+    `free` offers a free port, each another, for a published port that needs one; for a service, that of its first.
     """
 
     reading: Reading
@@ -505,7 +510,7 @@ class Snapshot(Record):
     refusals: Mapping[Endpoint, Refusal] = {}
     ranges: Mapping[str, PortRange] = {}
     reserved: tuple[PortRange, ...] = ()
-    free: Mapping[str, int] = {}
+    free: Mapping[PortSpec | str, int] = {}
 
     def holders(self, endpoint: Endpoint) -> tuple[Listener, ...]:
         """Who holds or claims the endpoint in our own network namespace."""

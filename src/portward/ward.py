@@ -6,11 +6,12 @@ Everything that touches the machine is an argument of the constructor, so that e
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
 from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
-from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
+from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
@@ -22,6 +23,7 @@ from portward.model import (
     Listener,
     PortRange,
     PortRequest,
+    PortSpec,
     Project,
     Reading,
     Refusal,
@@ -67,6 +69,8 @@ class Portward:
         self._files = files
         self._clock = clock
         self._narrate = narrate or (lambda _step: None)
+        self._folder = root or ""
+        self._unseen: tuple[Skipped, ...] = ()
         self.live = Live(sockets, self.environment, self._narrate)
 
     @classmethod
@@ -74,27 +78,45 @@ class Portward:
         """The real thing, for the project that `path` (a folder) lies in. Raises UsageError if there is no such folder."""
         from portward import workspace
 
-        folder = os.path.realpath(path)
-        if not os.path.isdir(folder):
+        try:
+            folder = os.path.realpath(path)
+        except FileNotFoundError:  # the folder that we are in has been removed
+            folder = ""
+        if folder and not os.path.isdir(folder):
             raise UsageError(f"{os.fspath(path)} is not a folder" if os.path.exists(folder) else f"there is no {path}")
-        root = workspace.find_root(folder)
+        root = workspace.find_root(folder) if folder else None
         ward = cls(root, narrate=narrate)
+        ward._folder = folder
+        if root is None and not os.access(folder, os.R_OK | os.X_OK):
+            code = errno.EACCES if folder else errno.ENOENT
+            ward._unseen = (Skipped(folder or "this folder", os.strerror(code)),)
         ward._narrate(f"the project is {root}" if root else f"no project from {folder} upward")
         return ward
 
     def ls(self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False) -> Reading:
-        """Who listens on TCP (with `udp` also on UDP), as far as a query matches: a port, a range, or text in a name.
+        """Who listens on TCP (with `udp` also on UDP), as far as a query matches: `[HOST:]PORT[/udp]`, a range, or text in a
+        name. A query that says /udp looks at UDP whatever `udp` is.
 
-        Raises InvalidPort for a query of digits that is no port.
+        Raises InvalidPort for a query of digits that is no port, UsageError for a host that has no address.
         """
-        ranges = [parse_range(query) for query in queries if is_port_or_range(query)]
-        words = [query.lower() for query in queries if not is_port_or_range(query)]
+        ports = [parse_port(query) for query in queries if is_port_argument(query)]
+        words = [query.lower() for query in queries if not is_port_argument(query)]
+        asked = [(argument, self.live.addresses(argument.host)) for argument in ports]
         project, skipped = self._readable_project(shallow=True)
-        reading = self.live.read(udp=udp, all_netns=all_netns)
+        reading = self.live.read(
+            udp=udp or any(argument.transport is Transport.UDP for argument in ports),
+            all_netns=all_netns,
+            ports=None if words or not ports else {port for argument in ports for port in argument.ports},
+        )
         reading = _named(reading, project).replace(skipped=(*reading.skipped, *skipped))
         if not queries:
             return reading
-        rows = (row for row in reading.listeners if any(row.port in ports for ports in ranges) or _mentions(row, words))
+        rows = (
+            row
+            for row in reading.listeners
+            if any(_answers(row, argument, hosts, udp) for argument, hosts in asked) or _mentions(row, words, udp)
+            if not is_connection(row)
+        )
         return reading.replace(listeners=tuple(rows))
 
     def who(self, ports: Sequence[str], *, all_netns: bool = False) -> WhoAnswer:
@@ -140,7 +162,7 @@ class Portward:
     def _readable_project(self, *, shallow: bool = False) -> tuple[Project | None, tuple[Skipped, ...]]:
         """The project where there is one; if its files cannot be read, why. `shallow` reads just its top folder."""
         if self.root is None:
-            return None, ()
+            return None, self._unseen
         try:
             project = self.project(shallow=shallow)
         except UsageError as error:
@@ -164,7 +186,9 @@ class Portward:
         refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal in telling}
         udp = any(endpoint.transport is Transport.UDP for endpoint in refusals)
         try:
-            reading = self.live.read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=asked)
+            # of containers all: a port that is offered instead must not be claimed by one
+            claims = range(1, LAST_PORT + 1)
+            reading = self.live.read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=claims)
         except Unavailable as error:
             reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
         judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
@@ -189,8 +213,8 @@ class Portward:
 
         endpoint = check.endpoint
         holders = tuple(self.live.in_detail(row) for row in check.listeners if holds(row))
-        hint, fixes = None, []
-        if check.refusal is Refusal.IN_USE:
+        rule, hint, fixes = RULE, None, []
+        if check.refusal in (None, Refusal.IN_USE):
             reason = (
                 f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
             )
@@ -201,9 +225,9 @@ class Portward:
                 fixes.append(Fix(hint, None, True))
             fixes += [fix for row in holders[:1] if not is_connection(row) for fix in stops(row)]
         else:
-            reason, hint = _REFUSED[check.refusal or Refusal.IN_USE]
+            rule, reason, hint = _REFUSED[check.refusal]
         return Finding(
-            rule=RULE,
+            rule=rule,
             severity=Severity.ERROR,
             message=f"{endpoint}/{endpoint.transport} is not available: {reason}",
             port=endpoint.port,
@@ -226,7 +250,8 @@ class Portward:
             # a finding shows a way out: judged again with free ports for just those services that need one
             snapshot = self._with_free_ports(snapshot, {finding.service for finding in findings if finding.service})
             findings = rules.judge(snapshot)
-        return Check((), findings, snapshot.reading, snapshot.project, self._reports(snapshot))
+        reports = self._reports(snapshot)
+        return Check((), findings, snapshot.reading, snapshot.project, reports, _elsewhere(snapshot))
 
     def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
@@ -245,6 +270,7 @@ class Portward:
         count: int = 1,
         contiguous: bool = False,
         ports: PortRange | None = None,
+        transport: Transport = Transport.TCP,
     ) -> tuple[int, ...]:
         """Free ports: `preferred` or the next above it (up to 100 more), else from a range. Nothing is recorded.
 
@@ -257,12 +283,12 @@ class Portward:
         if preferred is not None and not 1 <= preferred <= LAST_PORT:
             raise InvalidPort(f"{preferred} is not a port (1 to {LAST_PORT})")
         asked = ports or catalog.DEFAULT_RANGES["other"]
-        key = f"find\0{self.root or os.getcwd()}"
-        request = PortRequest(key, asked, preferred, count, contiguous)
+        key = f"find\0{self.root or self._folder}"
+        request = PortRequest(key, asked, preferred, count, contiguous, transport)
         snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=() if ports else self.live.reserved())
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
-            if all(self.live.is_free(port) for port in group):
+            if all(self.live.is_free(port, transport) for port in group):
                 found += group
             if len(found) >= count:
                 return tuple(sorted(found))
@@ -286,16 +312,19 @@ class Portward:
 
         files = self._project_files()
         if shallow:
-            paths, complete = [path for path in files.top() if format_of(path) in ("compose", "dotenv")], True
+            names, unseen = files.top()
+            paths = [path for path in names if format_of(path) in ("compose", "dotenv")]
         else:
-            paths, complete = files.find(lambda path: format_of(path) is not None)
+            paths, unseen = files.find(lambda path: format_of(path) is not None)
         self._narrate(f"reading {', '.join(paths) or 'no file'}")
-        return self._declared(paths, complete, files.read, options)
+        return self._declared(paths, unseen, files.read, options)
 
     def _project_files(self) -> Files:
         from portward.workspace import Files
 
         if self.root is None:
+            if self._unseen:
+                raise Unavailable(f"cannot look into {self._unseen[0].what}: {self._unseen[0].reason}")
             raise NoProject(
                 "no project here (no compose file, portward.toml or .git from here up)",
                 hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
@@ -303,7 +332,11 @@ class Portward:
         return self._files or Files(self.root)
 
     def _declared(
-        self, paths: Sequence[str], complete: bool, read: Callable[[str], str], options: ComposeOptions | None
+        self,
+        paths: Sequence[str],
+        unseen: Sequence[Skipped],
+        read: Callable[[str], str],
+        options: ComposeOptions | None,
     ) -> Project:
         from portward import catalog
         from portward.formats.project import declare
@@ -311,11 +344,10 @@ class Portward:
         assert self.root is not None
         folder = os.path.basename(self.root) or "root"
         project = declare(self.root, folder, paths, read, self.environment, options or ComposeOptions())
-        skipped = () if complete else (Skipped(self.root, "too many files: not all were looked at"),)
         return project.replace(
             services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
             inactive=tuple(_of_kind(service, catalog.kind_of) for service in project.inactive),
-            skipped=(*project.skipped, *skipped),
+            skipped=(*project.skipped, *unseen),
         )
 
     def set_ports(
@@ -395,10 +427,10 @@ class Portward:
         journal = self._journal()
         remarks = journal.recover()
         texts = Texts(files)
-        paths, complete = files.find(lambda path: format_of(path) is not None)
+        paths, unseen = files.find(lambda path: format_of(path) is not None)
 
         def declared(read: Callable[[str], str]) -> Project:
-            return self._declared(paths, complete, read, options)
+            return self._declared(paths, unseen, read, options)
 
         return Session(declared(texts), texts, declared, journal, remarks)
 
@@ -431,21 +463,25 @@ class Portward:
                 reading = reading.replace(listeners=(*reading.listeners, *rows))
             if refusal is not None:
                 refusals[endpoint] = refusal
+        ports = {endpoint.port for endpoint in wanted}
+        rows = tuple(self.live.in_detail(row) if row.port in ports else row for row in reading.listeners)
+        reading = reading.replace(listeners=rows)
         return Snapshot(
             reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self.live.reserved()
         )
 
     def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
-        """The snapshot with a free port, of its kind's range, for each of the named services; no port twice."""
+        """The snapshot with a free port, of its kind's range, for each port of the named services; no port twice."""
         assert snapshot.project is not None
-        free: dict[str, int] = {}
+        free: dict[PortSpec | str, int] = {}
         for service in snapshot.project.services:
-            if service.name in names:
+            for spec in service.claims if service.name in names else ():
                 key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
-                offered = set(free.values())
-                port = self._free(snapshot, snapshot.ranges[service.kind], key, Transport.TCP, offered)
+                transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
+                port = self._free(snapshot, snapshot.ranges[service.kind], key, transport, set(free.values()))
                 if port:
-                    free[service.name] = port
+                    free[spec] = port
+                    free.setdefault(service.name, port)
         return snapshot.replace(free=free)
 
     def _free(
@@ -471,7 +507,8 @@ class Portward:
 
         reports = []
         for spec in service.ports:
-            found = occupancy(snapshot, service, spec) if spec.side == "host" else None
+            valid = spec.range is not None or spec.published in (None, "0")
+            found = occupancy(snapshot, service, spec) if spec.side == "host" and valid else None
             containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
             endpoints = tuple(row.endpoint for row in containers)
             state, holders = (found.state, found.holders) if found else (None, ())
@@ -480,17 +517,23 @@ class Portward:
 
 
 _REFUSED = {
-    Refusal.IN_USE: ("in use", None),
     Refusal.NOT_PERMITTED: (
+        "bind-not-permitted",
         "not permitted: the system does not give this port to you",
         "ports below 1024 need root or CAP_NET_BIND_SERVICE; above, Windows may have excluded it, or SELinux forbids it",
     ),
     Refusal.SANDBOXED: (
+        "bind-sandboxed",
         "sandboxed: a policy denies bind() here",
         "ask outside the sandbox, or allow local binding in it",
     ),
-    Refusal.NO_SUCH_ADDRESS: ("no such address on this machine", "`ip addr` lists the machine's addresses"),
+    Refusal.NO_SUCH_ADDRESS: (
+        "no-such-address",
+        "no such address on this machine",
+        "`ip addr` lists the machine's addresses",
+    ),
 }
+"""The refusals that are not "in use": rule, reason and hint."""
 
 
 def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
@@ -516,7 +559,37 @@ def _named(reading: Reading, project: Project | None) -> Reading:
     return reading.replace(listeners=tuple(rows))
 
 
-def _mentions(row: Listener, words: Sequence[str]) -> bool:
+def _elsewhere(snapshot: Snapshot) -> tuple[Listener, ...]:
+    """Who has the project's ports in other network namespaces, but for this very stack: there they are in nobody's way."""
+    from portward.rules.occupancy import endpoints, is_ours
+
+    services = snapshot.project.services if snapshot.project else ()
+    wanted = {
+        (endpoint.port, endpoint.transport)
+        for service in services
+        for spec in service.claims
+        for endpoint in endpoints(spec)
+    }
+    return tuple(
+        row
+        for row in snapshot.reading.listeners
+        if row.netns and (row.port, row.transport) in wanted
+        if snapshot.project and not any(is_ours(row, service, snapshot.project) for service in services)
+    )
+
+
+def _answers(row: Listener, asked: PortArgument, hosts: Sequence[str], udp: bool) -> bool:
+    """Whether a row is on a port that was asked for; with `udp`, a port without a transport is both."""
+    if row.port not in asked.ports or not (
+        row.transport is asked.transport or (udp and row.transport is Transport.UDP)
+    ):
+        return False
+    return any(row.endpoint.overlaps(Endpoint(host, row.port, row.transport)) for host in hosts)
+
+
+def _mentions(row: Listener, words: Sequence[str], udp: bool) -> bool:
+    if row.transport is Transport.UDP and not udp:
+        return False
     container = row.container
     texts = [row.project, row.service, *(process.name for process in row.processes)]
     texts += [" ".join(process.command) for process in row.processes]

@@ -10,6 +10,11 @@ _INTERPRETERS = (
     "python", "pypy", "node", "nodejs", "deno", "bun", "java", "ruby", "perl", "php", "dotnet", "mono", "beam.smp", "erl",
     "lua", "luajit", "sh", "bash", "dash", "zsh", "fish", "busybox", "npm", "npx", "pnpm", "yarn", "uv", "tsx", "ts-node",
 )  # fmt: skip
+_FORWARDERS = {
+    "docker-proxy": "docker", "dockerd": "docker", "rootlesskit": "docker", "com.docker.backend": "docker",
+    "conmon": "podman", "rootlessport": "podman", "containers-rootlessport": "podman", "slirp4netns": "podman",
+    "pasta": "podman", "pasta.avx2": "podman",
+}  # fmt: skip
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _LONGEST_COMMAND = 60
@@ -18,6 +23,12 @@ _LONGEST_COMMAND = 60
 def is_interpreter(name: str) -> bool:
     """Whether a process name only says what runs a program, not which: python3.11, node, java."""
     return name.rstrip("0123456789.-") in _INTERPRETERS or name in _INTERPRETERS
+
+
+def forwarding_engine(row: Listener) -> str | None:
+    """The command of the container engine that a row's processes forward for; None where one is an ordinary program."""
+    engines = {_FORWARDERS.get(process.name) for process in row.processes}
+    return engines.pop() if len(engines) == 1 else None
 
 
 def command_line(process: Process, longest: int = _LONGEST_COMMAND) -> str:
@@ -55,6 +66,9 @@ def holder(row: Listener, now: float) -> str:
     facts += [shown(process.user)] if process.user else []
     facts += [age(now - process.started)] if process.started else []
     facts += [process.unit] if process.unit else []
+    if forwarding_engine(row):
+        for_whom = "the engine, for itself or a container" if process.name == "dockerd" else "forwarding to a container"
+        return f"{shown(process.name)} ({', '.join(facts)}), {for_whom}"
     place = f"{shown(process.cwd, 80)}: " if process.cwd and process.cwd != "/" else ""
     facts += [place + command_line(process)] if process.command else []
     name = shown(process.name) + (", bound but not listening" if row.state is State.BOUND and not row.note else "")

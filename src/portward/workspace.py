@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from portward.model import Skipped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,8 +72,8 @@ class Roots:
         if folder not in self._markers:
             try:
                 self._markers[folder] = _MARKERS.intersection(os.listdir(folder))
-            except OSError:
-                self._markers[folder] = frozenset()
+            except OSError:  # a folder that may be entered, but not listed, can still be asked for each
+                self._markers[folder] = frozenset(filter(lambda name: os.path.lexists(f"{folder}/{name}"), _MARKERS))
         return self._markers[folder]
 
 
@@ -90,43 +92,47 @@ class Files:
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], bool]:
-        """Sorted paths for which `wanted` says yes, and whether the whole tree was seen.
+    def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], list[Skipped]]:
+        """Sorted paths for which `wanted` says yes, and what of the tree could not be seen.
 
         Hidden folders, links to folders, and folders of dependencies or built output are not entered; nor are projects
         of their own below this one (`.git`, a Compose file, a portward.toml), nor anything more than six folders deep.
         """
         found: list[str] = []
+        skipped: list[Skipped] = []
         seen = 0
         pending = [("", 0)]
         while pending:
             folder, depth = pending.pop()
-            for name, is_folder in self._entries(folder):
+            for name, is_folder in self._entries(folder, skipped):
                 path = f"{folder}{name}"
                 seen += 1
                 if seen > _MOST_FILES:
-                    return sorted(found), False
+                    return sorted(found), [*skipped, Skipped(self.root, "too many files: not all were looked at")]
                 if not is_folder:
                     if wanted(path):
                         found.append(path)
                 elif depth < _DEEPEST and self._is_ours(path, name):
                     pending.append((f"{path}/", depth + 1))
-        return sorted(found), True
+        return sorted(found), skipped
 
-    def top(self) -> list[str]:
-        """The names of the files in the root itself, sorted."""
-        return sorted(name for name, is_folder in self._entries("") if not is_folder)
+    def top(self) -> tuple[list[str], list[Skipped]]:
+        """The names of the files in the root itself, sorted; what could not be seen."""
+        skipped: list[Skipped] = []
+        return sorted(name for name, is_folder in self._entries("", skipped) if not is_folder), skipped
 
     def _is_ours(self, path: str, name: str) -> bool:
         if name in _NOT_OURS or name.startswith("."):
             return False
         return not any(os.path.lexists(os.path.join(self.root, path, marker)) for marker in _MARKERS)
 
-    def _entries(self, folder: str) -> list[tuple[str, bool]]:
+    def _entries(self, folder: str, skipped: list[Skipped]) -> list[tuple[str, bool]]:
+        """The names in a folder, and whether each is a folder; a folder that may not be listed is added to `skipped`."""
         try:
             with os.scandir(os.path.join(self.root, folder)) as entries:
                 return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        except OSError:
+        except OSError as error:
+            skipped.append(Skipped(folder or self.root, error.strerror or str(error)))
             return []
 
     def read(self, path: str) -> str:

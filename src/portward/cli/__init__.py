@@ -6,11 +6,11 @@ import gc
 import os
 import sys
 
-from portward.errors import PortwardError
+from portward.errors import Bug, PortwardError, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -26,7 +26,6 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""
 
-BUG = 4
 INTERRUPTED = 130
 
 
@@ -34,24 +33,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status; never raises, never exits by itself."""
     if argv is None:
         gc.disable()  # a command ends long before there is garbage worth a search
+        _settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words or "--format=json" in words or " --format json" in f" {' '.join(words)}"
     try:
         return _run(words)
     except PortwardError as error:
-        _report(error, as_json)
-        return error.exit_code
-    except BrokenPipeError:
-        # the reader has enough: let nothing be flushed into the closed pipe at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        failure = error
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place that turns a bug into a log file
         from portward.cli.bug import write_log
 
-        _report(PortwardError(f"a bug in Portward: {type(error).__name__}; see {write_log(error)}"), as_json)
-        return BUG
+        failure = Bug(f"a bug in Portward: {type(error).__name__}; see {write_log(error)}")
+    _report(failure, as_json)
+    return failure.exit_code
+
+
+def _settle_streams() -> None:
+    """A stream that the caller closed takes everything in silence; what a stream's encoding lacks is written as "?"."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+        getattr(sys, name).reconfigure(errors="replace")
 
 
 def module_of(verb: str) -> ModuleType:
@@ -69,15 +73,35 @@ def _run(words: list[str]) -> int:
         return 0
     module = module_of(arguments.verb)
     status: int = getattr(module, arguments.verb)(arguments)
-    sys.stdout.flush()
     return status
 
 
-def _report(error: PortwardError, as_json: bool) -> None:
-    if as_json:
-        from portward.render import documents
+def say(lines: Iterable[str]) -> None:
+    """Prints lines on stdout. A reader who has gone away has seen enough; raises Unavailable for a full disk and the like."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go()
+    except OSError as error:
+        _let_go()
+        raise Unavailable(f"the answer cannot be written: {error.strerror}") from None
 
-        print(documents.dump(documents.error(error)), flush=True)
-    print(f"portward: {error}" if error.path is None else str(error), file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+
+def _let_go() -> None:
+    """What is still unwritten goes nowhere: the interpreter would try, and fail, once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(failure: PortwardError, as_json: bool) -> None:
+    try:
+        if as_json:
+            from portward.render import documents
+
+            say([documents.dump(documents.error(failure))])
+        print(f"portward: {failure}" if failure.path is None else str(failure), file=sys.stderr)
+        if failure.hint:
+            print(f"hint: {failure.hint}", file=sys.stderr)
+    except (OSError, Unavailable):
+        pass  # neither stream takes anything: the exit status is all that is left to say

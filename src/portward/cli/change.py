@@ -9,12 +9,11 @@ from portward.cli.terminal import open_ward, paint, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
     from portward.answers import Changes
+    from portward.cli.parser import Arguments, Declares
 
 
-def add_set(parser: ArgumentParser) -> None:
+def add_set(parser: Declares) -> None:
     parser.add_argument(
         "wish",
         nargs="+",
@@ -28,7 +27,7 @@ def add_set(parser: ArgumentParser) -> None:
     add_compose(parser)
 
 
-def set(arguments: Namespace) -> int:
+def set(arguments: Arguments) -> int:
     """`portward set`"""
     answer = open_ward(arguments).set_ports(
         arguments.wish, container=arguments.container, write=arguments.write, options=compose_options(arguments)
@@ -37,22 +36,22 @@ def set(arguments: Namespace) -> int:
     return _shown(arguments, answer, command, "Nothing to change: the files say so already.")
 
 
-def add_resolve(parser: ArgumentParser) -> None:
+def add_resolve(parser: Declares) -> None:
     _add_write(parser)
     add_compose(parser)
 
 
-def resolve(arguments: Namespace) -> int:
+def resolve(arguments: Arguments) -> int:
     """`portward resolve`"""
     answer = open_ward(arguments).resolve(write=arguments.write, options=compose_options(arguments))
     return _shown(arguments, answer, "portward resolve", "Nothing to resolve: no declared port is in anybody's way.")
 
 
-def add_undo(parser: ArgumentParser) -> None:
+def add_undo(parser: Declares) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be taken back")
 
 
-def undo(arguments: Namespace) -> int:
+def undo(arguments: Arguments) -> int:
     """`portward undo`"""
     answer = open_ward(arguments).undo(dry_run=arguments.dry_run)
     return _shown(
@@ -60,7 +59,7 @@ def undo(arguments: Namespace) -> int:
     )
 
 
-def _shown(arguments: Namespace, answer: Changes, command: str, empty: str) -> int:
+def _shown(arguments: Arguments, answer: Changes, command: str, empty: str) -> int:
     from portward.render import changes, documents
 
     for remark in answer.remarks:
@@ -69,5 +68,5 @@ def _shown(arguments: Namespace, answer: Changes, command: str, empty: str) -> i
     return 0 if answer.changes else 1
 
 
-def _add_write(parser: ArgumentParser) -> None:
+def _add_write(parser: Declares) -> None:
     parser.add_argument("--write", action="store_true", help="do it; without, only show it")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 
-from portward.arguments import is_port_or_range, parse_range
+from portward.arguments import parse_port, parse_range
 from portward.cli.terminal import open_ward, show
 from portward.errors import InvalidPort, UsageError
+from portward.model import LAST_PORT, Transport
 from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from portward.cli.parser import Arguments, Declares
 
 
-def add_ls(parser: ArgumentParser) -> None:
-    parser.add_argument("query", nargs="*", metavar="QUERY", help="a port, a range, or text in a name")
+def add_ls(parser: Declares) -> None:
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="[HOST:]PORT[/udp], a range, or text in a name")
     parser.add_argument("--udp", action="store_true", help="UDP sockets too")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
 
 
-def ls(arguments: Namespace) -> int:
+def ls(arguments: Arguments) -> int:
     """`portward ls`"""
     from portward.render import documents, text
 
@@ -29,12 +30,12 @@ def ls(arguments: Namespace) -> int:
     return 1 if arguments.query and not reading.listeners else 0
 
 
-def add_who(parser: ArgumentParser) -> None:
+def add_who(parser: Declares) -> None:
     parser.add_argument("port", nargs="+", metavar="PORT", help="[HOST:]PORT[/udp]")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
 
 
-def who(arguments: Namespace) -> int:
+def who(arguments: Arguments) -> int:
     """`portward who`"""
     from portward.render import documents, text
 
@@ -43,45 +44,43 @@ def who(arguments: Namespace) -> int:
     return 0 if all(row.listeners for row in answer.ports) else 1
 
 
-def add_find(parser: ArgumentParser) -> None:
-    parser.add_argument("port", nargs="?", metavar="PORT", help="this port, or the next free one up to 100 above")
+def add_find(parser: Declares) -> None:
+    parser.add_argument("port", nargs="?", metavar="PORT[/udp]", help="this port, or the next free one up to 100 above")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="how many (default: 1)")
     parser.add_argument("--contiguous", action="store_true", help="neighbours")
     parser.add_argument("--range", metavar="LOW-HIGH", help="from these ports, both inclusive")
 
 
-def find(arguments: Namespace) -> int:
+def find(arguments: Arguments) -> int:
     """`portward find`"""
     from portward.render import documents
 
-    preferred = None
-    if arguments.port is not None:
-        asked = parse_range(arguments.port)
-        if len(asked) > 1:
-            raise InvalidPort(f"{arguments.port} is a range", hint=f"--range {arguments.port} searches it")
-        preferred = asked.low
-    if preferred is not None and arguments.range:
-        raise UsageError("PORT and --range exclude each other")
+    asked = parse_port(arguments.port) if arguments.port is not None else None
+    if asked and len(asked.ports) > 1:
+        raise InvalidPort(f"{arguments.port} is a range", hint=f"--range {asked.ports} searches it")
+    if asked and asked.host:
+        raise UsageError(f"{arguments.port}: find asks every address", hint="`portward check` asks one")
+    if asked and arguments.range:
+        raise UsageError("PORT and --range exclude each other", hint=f"--range {asked.ports}-{LAST_PORT}")
     ports = open_ward(arguments).find(
-        preferred,
+        asked.ports.low if asked else None,
         count=arguments.count,
         contiguous=arguments.contiguous,
         ports=parse_range(arguments.range) if arguments.range else None,
+        transport=asked.transport if asked else Transport.TCP,
     )
     show(arguments, lambda: documents.find(ports), lambda: map(str, ports))
     return 0
 
 
-def add_catalog(parser: ArgumentParser) -> None:
+def add_catalog(parser: Declares) -> None:
     parser.add_argument("query", nargs="?", default="", metavar="QUERY", help="a port, a range, or a service's name")
 
 
-def catalog(arguments: Namespace) -> int:
+def catalog(arguments: Arguments) -> int:
     """`portward catalog`"""
     from portward.render import documents, text
 
-    if is_port_or_range(arguments.query):
-        parse_range(arguments.query)
     entries = Portward().catalog(arguments.query)
     show(arguments, lambda: documents.catalog(entries), lambda: text.catalog(entries, arguments.query))
     return 0 if entries else 1

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
+from portward.arguments import is_port_argument
 from portward.cli.terminal import open_ward, paint, show
 from portward.errors import UsageError
 from portward.model import ComposeOptions, Severity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
     from portward.answers import Check
+    from portward.cli.parser import Arguments, Declares
 
 
-def add_check(parser: ArgumentParser) -> None:
+NO_PROJECT = "No project here (no compose file, portward.toml or .git from here up)"
+
+
+def add_check(parser: Declares) -> None:
     parser.add_argument("what", nargs="*", metavar="PORT|DIR", help="ports; or a project's folder (default: this one)")
     parser.add_argument(
         "--fail-on",
@@ -30,7 +33,7 @@ def add_check(parser: ArgumentParser) -> None:
     add_compose(parser)
 
 
-def check(arguments: Namespace) -> int:
+def check(arguments: Arguments) -> int:
     """`portward check`"""
     from portward.render import documents, text
 
@@ -41,7 +44,7 @@ def check(arguments: Namespace) -> int:
     return 1 if worst is not None and worst.rank >= Severity(arguments.fail_on).rank else 0
 
 
-def glance(arguments: Namespace) -> int:
+def glance(arguments: Arguments) -> int:
     """`portward` alone: the project's state where there is a project, else what listens."""
     from portward.render import documents, text
 
@@ -50,37 +53,38 @@ def glance(arguments: Namespace) -> int:
         answer = ward.check()
         show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
         return 1 if answer.worst() is Severity.ERROR else 0
-    print(
-        "No project here (no compose file, portward.toml or .git from here up). Showing what listens on this machine.",
-        file=sys.stderr,
-    )
+    if not arguments.quiet:
+        print(f"{NO_PROJECT}. Showing what listens on this machine.", file=sys.stderr)
     reading = ward.ls()
     show(arguments, lambda: documents.ls(reading), lambda: text.ls(reading, ()))
     return 0
 
 
-def _check(arguments: Namespace) -> Check:
-    if not arguments.what:
-        return open_ward(arguments).check(compose_options(arguments), all_netns=arguments.all_netns)
-    folder = os.path.join(arguments.directory, arguments.what[0])
-    if len(arguments.what) == 1 and not _is_port(arguments.what[0]):
-        if not os.path.isdir(folder):
-            raise UsageError(f"{arguments.what[0]} is neither a port nor a folder")
-        return open_ward(arguments, folder).check(compose_options(arguments), all_netns=arguments.all_netns)
-    return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
+def _check(arguments: Arguments) -> Check:
+    folder = _folder(arguments)
+    if arguments.what and folder is None:
+        return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
+    return open_ward(arguments, folder).check(compose_options(arguments), all_netns=arguments.all_netns)
 
 
-def _is_port(text: str) -> bool:
-    """Whether an argument is meant as a port: it ends in digits after an optional host, or names a transport."""
-    last = text.removesuffix("/udp").removesuffix("/tcp").rpartition(":")[2]
-    return last.replace("-", "").isdecimal()
+def _folder(arguments: Arguments) -> str | None:
+    """The one argument of `check`, if it is a folder. Raises UsageError for one that is meant as a folder and is none."""
+    if len(arguments.what) != 1:
+        return None
+    what: str = arguments.what[0]
+    folder = os.path.join(arguments.directory, what)
+    if what and os.path.isdir(folder) and ("/" in what or not is_port_argument(what)):
+        return folder
+    if is_port_argument(what):
+        return None
+    raise UsageError(f"{what!r} is neither a port nor a folder")
 
 
-def add_services(parser: ArgumentParser) -> None:
+def add_services(parser: Declares) -> None:
     add_compose(parser)
 
 
-def services(arguments: Namespace) -> int:
+def services(arguments: Arguments) -> int:
     """`portward services`"""
     from portward.render import documents, text
 
@@ -89,12 +93,12 @@ def services(arguments: Namespace) -> int:
     return 0
 
 
-def add_compose(parser: ArgumentParser) -> None:
+def add_compose(parser: Declares) -> None:
     group = parser.add_argument_group("as for docker compose, each may be repeated")
     group.add_argument("--file", action="append", default=[], metavar="F", help="a Compose file")
     group.add_argument("--profile", action="append", default=[], metavar="P", help="activate a profile (* for all)")
     group.add_argument("--env-file", action="append", default=[], metavar="F", help="variables, instead of .env")
 
 
-def compose_options(arguments: Namespace) -> ComposeOptions:
+def compose_options(arguments: Arguments) -> ComposeOptions:
     return ComposeOptions(tuple(arguments.file), tuple(arguments.profile), tuple(arguments.env_file))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
+from portward.cli import say
 from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Iterable
 
+    from portward.cli.parser import Arguments
     from portward.render.documents import Document
     from portward.render.text import Paint
 
 
-def open_ward(arguments: Namespace, folder: str | None = None) -> Portward:
+def open_ward(arguments: Arguments, folder: str | None = None) -> Portward:
     """The project of `-C`, or of a folder; with `--verbose` each step is told on stderr."""
     narrate = _to_stderr if arguments.verbose else None
     return Portward.open(arguments.directory if folder is None else folder, narrate=narrate)
@@ -26,15 +27,14 @@ def _to_stderr(step: str) -> None:
     print(f"portward: {step}", file=sys.stderr)
 
 
-def show(arguments: Namespace, document: Callable[[], Document], text: Callable[[], Iterable[str]]) -> None:
+def show(arguments: Arguments, document: Callable[[], Document], text: Callable[[], Iterable[str]]) -> None:
     """Prints an answer in the form that was asked for; only that form is made."""
     if arguments.json:
         from portward.render.documents import dump
 
-        print(dump(document()))
+        say([dump(document())])
     elif not arguments.quiet:
-        for line in text():
-            print(line)
+        say(text())
 
 
 def paint() -> Paint:

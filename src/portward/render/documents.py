@@ -5,7 +5,7 @@ Absent is null, ports are integers, times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from portward.model import Severity
+from portward.model import Severity, is_complete
 from portward.wording import shown
 
 TYPE_CHECKING = False
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def dump(document: Document) -> str:
-    """The document as text: readable, and one document to any parser."""
+    """The document as text: readable, in ASCII, and one document to any parser whatever the names in it."""
     import json  # costs as much as a bind of a hundred ports: only for those who asked for JSON
 
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2)
 
 
 def ls(reading: Reading) -> Document:
@@ -37,7 +37,11 @@ def ls(reading: Reading) -> Document:
 
 
 def who(answer: WhoAnswer) -> Document:
-    return {"ports": [_who(row) for row in answer.ports], "skipped": _skipped(answer.skipped)}
+    return {
+        "ports": [_who(row) for row in answer.ports],
+        "skipped": _skipped(answer.skipped),
+        "complete": is_complete(answer.rows, answer.skipped),
+    }
 
 
 def check(answer: Check) -> Document:
@@ -57,12 +61,13 @@ def check(answer: Check) -> Document:
         ],
         "findings": [_finding(finding) for finding in answer.findings],
         "summary": {"errors": severities.count(Severity.ERROR), "warnings": severities.count(Severity.WARNING)},
-        "complete": answer.reading.complete and not answer.skipped,
+        "complete": is_complete(answer.rows, answer.skipped),
         "skipped": _skipped(answer.skipped),
     }
     if answer.project is not None:
         document |= {"project": answer.project.name, "root": answer.project.root}
         document["services"] = [_service(report) for report in answer.services]
+        document["elsewhere"] = [_listener(row) for row in answer.elsewhere]
     return document
 
 
@@ -74,7 +79,8 @@ def services(answer: Services) -> Document:
         "inactive": [_service(report) for report in answer.inactive],
         "links": [_link(found) for found in answer.project.links],
         "unlinked": [_reference(spec) for spec in answer.project.references],
-        "skipped": _skipped((*answer.reading.skipped, *answer.project.skipped)),
+        "skipped": _skipped(answer.skipped),
+        "complete": is_complete(answer.rows, answer.skipped),
     }
 
 
@@ -149,10 +155,10 @@ def _listener(row: Listener) -> Document:
     container = row.container
     return {
         "transport": str(row.transport),
-        "address": row.endpoint.address,
+        "address": row.endpoint.address or "::",  # every address of both families, as a dual-stack socket has it
         "port": row.port,
         "state": str(row.state),
-        "v6only": row.endpoint.v6only,
+        "v6only": row.endpoint.v6only if row.endpoint.address else False,
         "user": row.user,
         "owners": str(row.owners),
         "processes": [_process(process) for process in row.processes],
@@ -274,7 +280,7 @@ def _port(report: PortReport) -> Document:
         "from": spec.origin,
         "role": str(spec.role),
         "side": str(spec.side),
-        "host_ip": spec.host_ip,
+        "host_ip": spec.host_ip or None,
         "published": spec.published,
         "target": spec.target,
         "protocol": spec.protocol,
@@ -284,5 +290,5 @@ def _port(report: PortReport) -> Document:
         "text": shown(spec.text),
         "why": spec.why or None,
         "state": str(report.state) if report.state else None,
-        "bound": [{"host_ip": endpoint.address, "port": endpoint.port} for endpoint in report.bound],
+        "bound": [{"host_ip": endpoint.address or None, "port": endpoint.port} for endpoint in report.bound],
     }

@@ -102,9 +102,9 @@ def partial(rows: Iterable[Listener], skipped: Iterable[Skipped]) -> Iterator[st
     hidden = sum(row.owners is Owners.HIDDEN for row in rows)
     if hidden:
         more = "even root may not see them" if _is_root() else "run with sudo to see them"
-        yield f"{hidden} of {len(rows)} owners are hidden from you: {more}"
+        yield f"{hidden} of {len(rows)} owners {'is' if hidden == 1 else 'are'} hidden from you: {more}"
     for entry in skipped:
-        yield f"not seen: {entry.what}: {entry.reason}"
+        yield from wrapped(f"not seen: {entry.what}: {entry.reason}", "      ")
 
 
 def who(answer: WhoAnswer, now: float) -> Iterator[str]:
@@ -113,7 +113,7 @@ def who(answer: WhoAnswer, now: float) -> Iterator[str]:
         if index:
             yield ""
         yield from _who(row, now)
-    yield from partial((row for port in answer.ports for row in port.listeners), answer.skipped)
+    yield from partial(answer.rows, answer.skipped)
 
 
 def _who(row: Who, now: float) -> Iterator[str]:
@@ -134,6 +134,9 @@ def _who(row: Who, now: float) -> Iterator[str]:
     if row.customary:
         yield from wrapped(f"customarily {_list(row.customary)}", "  ")
     yield from _hints(None, row.fixes)
+    if not row.listeners:
+        asked = f"{row.port}/udp" if row.transport == "udp" else str(row.port)
+        yield f"hint: `portward check {asked}` tells whether it can be had; --all-netns looks further"
 
 
 def _split_families(rows: Sequence[Listener]) -> str:
@@ -155,8 +158,7 @@ def check(answer: Check, paint: Paint) -> Iterator[str]:
         yield from _check_ports(answer, paint)
     else:
         yield from _check_project(answer, paint)
-    rows = [row for finding in answer.findings for row in finding.holders]
-    yield from partial(rows, answer.skipped)
+    yield from partial(answer.rows, answer.skipped)
 
 
 def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
@@ -169,8 +171,10 @@ def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
 
 
 def _available(row: PortCheck) -> str:
-    claims = [listener for listener in row.listeners if listener.state is State.CLAIMED]
-    remark = f", but {brief(claims[0])} claims it" if claims else ""
+    here = [listener for listener in row.listeners if not listener.netns]
+    remark = ""
+    if here:  # a stopped container's claim, or a container that is reached by packet rules alone
+        remark = f", but {brief(here[0])} {'claims' if here[0].state is State.CLAIMED else 'publishes'} it"
     other = [listener for listener in row.listeners if listener.netns]
     remark += f" here; held by {brief(other[0])} in network namespace {other[0].netns}" if other else ""
     return f"{row.endpoint}/{row.endpoint.transport} is available{remark}"
@@ -189,6 +193,8 @@ def _check_project(answer: Check, paint: Paint) -> Iterator[str]:
         yield from _finding(finding, paint)
     yield ""
     yield from _services(answer.services)
+    for row in answer.elsewhere:
+        yield from wrapped(f"not in the way: {brief(row)} has {row.port} in network namespace {row.netns}", "      ")
 
 
 def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
@@ -243,7 +249,7 @@ def services(answer: Services) -> Iterator[str]:
     for report in answer.inactive:
         ports = _list(str(port.spec.published) for port in report.ports) if report.ports else "no port"
         yield f"inactive: {report.service.name} ({ports}); --profile activates it"
-    yield from partial((), (*answer.reading.skipped, *answer.project.skipped))
+    yield from partial(answer.rows, answer.skipped)
 
 
 def _services(reports: Sequence[ServiceReport]) -> list[str]:

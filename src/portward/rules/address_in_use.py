@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from portward.model import Finding, Fix, PortState, Role, Severity, Transport
 from portward.rules.occupancy import is_inside, occupancy
-from portward.wording import holder, shown
+from portward.wording import forwarding_engine, holder, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
 
 
 def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix]:
-    port = snapshot.free.get(service.name)
+    port = snapshot.free.get(spec)
     if port is None or spec.range is None:
         return
     why = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
@@ -95,6 +95,9 @@ def stops(row: Listener) -> Iterator[Fix]:
         yield Fix(f"stop {shown(container.name)}", command, False)
     elif container is not None:
         yield Fix(f"stop {shown(container.name)}", f"docker stop {shown(container.name)}", False)
+    elif engine := forwarding_engine(row):
+        command = f"docker ps --filter publish={row.port}" if engine == "docker" else f"{engine} ps"
+        yield Fix("see which container it is for", command, True)
     elif row.processes:
         process = row.processes[0]
         command = f"systemctl stop {shown(process.unit)}" if process.unit else f"kill {process.pid}"

@@ -44,7 +44,7 @@ def _finding(
         message = f"{who} overlapping ranges: the engine may pick {shared} twice"
     else:
         message = f"{who} {shared} {'twice' if service is other else 'both'}"
-    port = snapshot.free.get(other.name)
+    port = snapshot.free.get(later)
     fixes = (Fix(f"publish {port} instead in {later.location}", None, True),) if port else ()
     return Finding(
         rule=RULE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from portward.model import ANY, Endpoint, PortState, Refusal, State, Transport
 from portward.records import Record
 from portward.wording import is_interpreter
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from portward.model import Listener, PortSpec, Process, Project, Service, Snapshot
 
 _RUNTIMES = {
-    "node": ("node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node"),
+    "node": ("node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node", "next-server"),
     "bun": ("bun",),
     "deno": ("deno",),
     "python": ("python", "uvicorn", "gunicorn", "hypercorn", "flask", "uv"),
@@ -23,7 +21,9 @@ _RUNTIMES = {
     "php": ("php",),
     "java": ("java",),
 }
-_SCRIPT = re.compile(r"[\w./@-]+\.(?:js|mjs|cjs|ts|mts|py|rb|php|jar)$")
+_SCRIPT_RUNNERS = ("npm", "npx", "yarn", "pnpm", "bun")  # they leave it to a manifest what is run
+_OPTIONS_WITH_CODE = ("-c", "-e", "--eval", "-p", "--print")
+_OPTIONS_WITH_VALUE = ("-r", "--require", "--import", "--loader", "--env-file", "-X", "-W")
 
 
 class Occupancy(Record):
@@ -98,21 +98,41 @@ def fits(process: Process, service: Service, project: Project) -> bool:
     """Whether a bare-metal process is the service: started in the project, by a command that is the service's own.
 
     That is: a program named like the service or its image (redis-server, mongod), the script or module that the service's
-    command names, or the image's runtime with a script in the service's own folder. Another program is a stranger.
+    command names, or the image's runtime with a program in the service's own folder. Another program is a stranger.
     """
     if not is_inside(process, project) or not process.command:
         return False
+    own = _program(service.command) if not {*service.command[:1]} & {*_SCRIPT_RUNNERS} else ""
+    at_home = any(_path(process.cwd or "", project).startswith(f"{folder}/") for folder in service.folders)
     if not is_interpreter(process.name):
-        return any(process.name.startswith(name) or name in process.name for name in _own_names(service))
-    scripts = [word for word in process.command[1:] if _SCRIPT.match(word)]
-    if not scripts:
-        return False
-    script = _relative(process, scripts[0], project)
-    own = [word for word in service.command if _SCRIPT.match(word)]
-    folders = service.folders or ("",)
-    if own and any(script in (word, *(f"{folder}/{word}" for folder in folders)) for word in own):
-        return True
-    return not own and _runs_on(process, service) and any(script.startswith(f"{folder}/") for folder in service.folders)
+        named = process.name == own.rpartition("/")[2] or any(name in process.name for name in _own_names(service))
+        return named or (not own and at_home and _runs_on(process, service, known=True))
+    runs = _program(process.command)
+    if runs and not runs.startswith("-m ") and ("/" in runs or "." in runs):
+        runs = _path(runs if runs.startswith("/") else f"{process.cwd}/{runs}", project).rstrip("/")
+    if own:
+        return runs in (own, *(f"{folder}/{own}" for folder in service.folders))
+    return _runs_on(process, service) and any(runs.startswith(f"{folder}/") for folder in service.folders)
+
+
+def _program(command: tuple[str, ...]) -> str:
+    """What a command really runs: the program itself, or the script or module that it has an interpreter run.
+
+    Empty where that is code in the command itself. A module that no console script is called like is "-m NAME".
+    """
+    words = list(command)
+    while words and is_interpreter(words[0].rpartition("/")[2]):
+        del words[0]
+        while words and words[0].startswith("-"):
+            option = words.pop(0)
+            if option == "-m":
+                module = words[0] if words else ""
+                return f"-m {module}" if "." in module else module
+            if option in _OPTIONS_WITH_CODE:
+                return ""
+            if option in _OPTIONS_WITH_VALUE:
+                del words[:1]
+    return words[0].removeprefix("./") if words else ""
 
 
 def _own_names(service: Service) -> tuple[str, ...]:
@@ -121,23 +141,22 @@ def _own_names(service: Service) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _relative(process: Process, script: str, project: Project) -> str:
-    """A script's path relative to the project's root; a path that leaves it stays as it is."""
-    path = script if script.startswith("/") else f"{process.cwd}/{script}"
+def _path(path: str, project: Project) -> str:
+    """An absolute path relative to the project's root, ending in a slash; one outside of it stays absolute."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == ".." and parts:
             parts.pop()
         elif part not in ("", ".", ".."):
             parts.append(part)
-    full = "/" + "/".join(parts)
-    return full.removeprefix(f"{project.root}/")
+    return f"/{'/'.join(parts)}/".removeprefix(f"{project.root}/")
 
 
-def _runs_on(process: Process, service: Service) -> bool:
+def _runs_on(process: Process, service: Service, *, known: bool = False) -> bool:
+    """Whether a process is of the runtime of the service's image; of an image that is not `known` by name, any is."""
     image = (service.image or "").rpartition("/")[2].partition(":")[0]
     names = _RUNTIMES.get(image)
-    return names is None or process.name.rstrip("0123456789.") in names
+    return not known if names is None else process.name.partition(" ")[0].rstrip("0123456789.") in names
 
 
 def is_wildcard(spec: PortSpec) -> bool:

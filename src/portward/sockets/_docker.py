@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from portward.model import ANY, Container, Endpoint, Listener, Owners, Reading, State, Transport
+from portward.wording import forwarding_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
 
     from portward.engine import EngineContainer, Publication
 
-_FORWARDERS = (
-    "docker-proxy",
-    "dockerd",
-    "rootlesskit",
-    "rootlessport",
-    "slirp4netns",
-    "pasta",
-    "pasta.avx2",
-    "conmon",
-    "com.docker.backend",
-    "containers-rootlessport",
-)
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 
 
@@ -77,7 +66,7 @@ def _forwards(row: Listener, published: Endpoint) -> bool:
         return False
     if row.endpoint.address != published.address and published.address != ANY:
         return False
-    return all(process.name in _FORWARDERS for process in row.processes)
+    return not row.processes or forwarding_engine(row) is not None
 
 
 def _name_inside(rows: list[Listener], containers: Collection[EngineContainer], cgroup: Callable[[int], str]) -> None:
