@@ -19,7 +19,7 @@ ALLOWED = {
     "errors": set[str](),
     "wording": {"model"},
     "arguments": {"errors", "model"},
-    "formats": {"errors", "model", "wording"},
+    "formats": {"arguments", "errors", "model", "wording"},
     "rules": {"errors", "model", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},

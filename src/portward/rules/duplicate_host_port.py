@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portward.model import PortRange, PortSpec, Service, Snapshot
 
 RULE = "duplicate-host-port"
+SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -48,7 +49,7 @@ def _finding(
     fixes = (Fix(f"publish {port} instead in {later.location}", None, True),) if port else ()
     return Finding(
         rule=RULE,
-        severity=Severity.WARNING if picks else Severity.ERROR,
+        severity=Severity.WARNING if picks else SEVERITY,
         message=message,
         service=other.name,
         port=shared.low,

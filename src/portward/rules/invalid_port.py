@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portward.model import PortSpec, Snapshot
 
 RULE = "invalid-port"
+SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def _finding(spec: PortSpec, number: str) -> Finding:
     name = spec.variables[0] if spec.variables else spec.service
     return Finding(
         rule=RULE,
-        severity=Severity.ERROR,
+        severity=SEVERITY,
         message=f"{name}: {message}" if name else message,
         service=spec.service,
         locations=(spec.place,),
