@@ -34,8 +34,9 @@ def candidates(request: PortRequest, snapshot: Snapshot) -> Iterator[tuple[int, 
 
 
 def _taken(snapshot: Snapshot) -> set[int]:
-    """Ports that are held or claimed on any address, or that the project itself asks for."""
+    """Ports that are held or claimed on any address, that the project itself asks for, or that are pinned for somebody."""
     taken = {row.port for row in snapshot.reading.listeners if row.netns is None}
+    taken.update(pin.port for pin in snapshot.settings.pins)
     for service in snapshot.project.services if snapshot.project else ():
         for spec in service.claims:
             taken.update(spec.range or ())

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         Endpoint,
         Finding,
         Fix,
+        Ignore,
         Listener,
         Location,
         PortSpec,
@@ -37,19 +38,33 @@ class PortCheck(Record):
     listeners: tuple[Listener, ...]
 
 
+class RuleDoc(Record):
+    """A rule: its name, its severity by default, what it finds in one line, and the rest of its documentation."""
+
+    name: str
+    severity: Severity
+    summary: str
+    text: str
+
+
 class Check(Record):
-    """What `check` found, for ports or for a project (then `services` has its ports and their state)."""
+    """What `check` found, for ports or for a project (then `services` has its ports and their state).
+
+    `ignored` are the findings that the settings ignore, each with the ignore and its reason.
+    """
 
     ports: tuple[PortCheck, ...]
     findings: tuple[Finding, ...]
     reading: Reading
     project: Project | None = None
     services: tuple[ServiceReport, ...] = ()
+    ignored: tuple[tuple[Finding, Ignore], ...] = ()
+    unread: tuple[Skipped, ...] = ()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What could not be read, of the machine or of the project."""
-        return (*self.reading.skipped, *(self.project.skipped if self.project else ()))
+        return (*self.reading.skipped, *(self.project.skipped if self.project else ()), *self.unread)
 
     def worst(self) -> Severity | None:
         """The severity of the worst finding, or None."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 
-from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
+from portward.answers import Check, PortCheck, PortReport, RuleDoc, ServiceReport, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
-from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
+from portward.errors import InvalidFile, InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
     LAST_PORT,
     ComposeOptions,
+    Custom,
     Endpoint,
     Finding,
     Fix,
@@ -26,6 +27,7 @@ from portward.model import (
     Reading,
     Refusal,
     Service,
+    Settings,
     Severity,
     Side,
     Skipped,
@@ -166,9 +168,11 @@ class Portward:
             reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
         judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
         checks = tuple(_of_host([judged[endpoint] for endpoint in endpoints]) for endpoints in wanted)
-        snapshot = Snapshot(reading, self._clock())
         refused_checks = dict.fromkeys(check for check in checks if not check.available)
-        return Check(checks, tuple(self._port_finding(check, snapshot) for check in refused_checks), reading)
+        settings, unread = self._readable_settings() if refused_checks else (Settings(), ())
+        snapshot = Snapshot(reading, self._clock(), settings=settings)
+        findings = tuple(self._port_finding(check, snapshot) for check in refused_checks)
+        return Check(checks, findings, reading, unread=unread)
 
     def _port_check(self, endpoint: Endpoint, refusal: Refusal | None, reading: Reading) -> PortCheck:
         rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
@@ -192,9 +196,10 @@ class Portward:
                 f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
             )
             kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
-            free = self._free(snapshot, catalog.DEFAULT_RANGES[kind], f"port\0{endpoint.port}", endpoint.transport)
+            ports = snapshot.settings.ranges.get(kind, catalog.DEFAULT_RANGES[kind])
+            free = self._free(snapshot, ports, f"port\0{endpoint.port}", endpoint.transport)
             if free:
-                hint = f"use {free}, free in the {kind} range {catalog.DEFAULT_RANGES[kind]}"
+                hint = f"use {free}, free in the {kind} range {ports}"
                 fixes.append(Fix(hint, None, True))
             fixes += [fix for row in holders[:1] if not is_connection(row) for fix in stops(row)]
         else:
@@ -217,20 +222,66 @@ class Portward:
         """
         from portward import rules
 
-        snapshot = self._snapshot(self.project(options), all_netns)
-        findings = rules.judge(snapshot)
-        if any(finding.service for finding in findings):
+        settings = self.settings()
+        project = self.project(options, settings=settings)
+        snapshot = self._snapshot(project, all_netns, settings)
+        snapshot = snapshot.replace(system=self.live.system(), customs=_customs(project))
+        found = rules.verdict(snapshot)
+        if any(finding.service for finding in found.findings):
             # a finding shows a way out: judged again with free ports for just those services that need one
-            snapshot = self._with_free_ports(snapshot, {finding.service for finding in findings if finding.service})
-            findings = rules.judge(snapshot)
-        return Check((), findings, snapshot.reading, snapshot.project, self._reports(snapshot))
+            names = {finding.service for finding in found.findings if finding.service}
+            found = rules.verdict(self._with_free_ports(snapshot, names))
+        reports = self._reports(snapshot)
+        return Check((), found.findings, snapshot.reading, project, reports, found.ignored)
+
+    @staticmethod
+    def rules() -> tuple[RuleDoc, ...]:
+        """What `check` judges a project by, in the order of its findings of one severity."""
+        import sys
+
+        from portward import rules
+
+        docs = []
+        for name, rule in rules.RULES.items():
+            module = sys.modules[rule.__module__]
+            summary, _, text = (module.__doc__ or name).partition("\n")
+            docs.append(RuleDoc(name, module.SEVERITY, summary.partition(": ")[2], text.strip()))
+        return tuple(docs)
+
+    def settings(self) -> Settings:
+        """What `portward.toml` says, over what the user's own configuration does. Each is read where it is there.
+
+        Raises InvalidFile, with the place and a hint, for what is not a setting.
+        """
+        from portward import workspace
+
+        folder = workspace.user_folder(self.environment)
+        shown = os.path.join(folder, workspace.USER_SETTINGS)
+        user = _settings_in(workspace.Files(folder), workspace.USER_SETTINGS, shown)
+        project = None
+        if self.root is not None:
+            files = self._files or workspace.Files(self.root)
+            project = _settings_in(files, workspace.SETTINGS, workspace.SETTINGS)
+        if user is None:
+            return project or Settings()
+        from portward.formats.settings import merged
+
+        return merged(user, project or Settings())
+
+    def _readable_settings(self) -> tuple[Settings, tuple[Skipped, ...]]:
+        """The settings; if they cannot be read, those by default, and why."""
+        try:
+            return self.settings(), ()
+        except UsageError as error:
+            return Settings(), (Skipped(str(error).partition(": ")[0], error.message),)
 
     def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
-        snapshot = self._snapshot(self.project(options), all_netns=False)
+        settings = self.settings()
+        snapshot = self._snapshot(self.project(options, settings=settings), all_netns=False, settings=settings)
         assert snapshot.project is not None
         inactive = tuple(self._report(snapshot, service) for service in snapshot.project.inactive)
         return Services(snapshot.project, self._reports(snapshot), inactive, snapshot.reading)
@@ -253,10 +304,12 @@ class Portward:
             raise UsageError(f"cannot find {count} ports")
         if preferred is not None and not 1 <= preferred <= LAST_PORT:
             raise InvalidPort(f"{preferred} is not a port (1 to {LAST_PORT})")
-        asked = ports or catalog.DEFAULT_RANGES["other"]
+        settings = self.settings()
+        asked = ports or settings.ranges.get("other", catalog.DEFAULT_RANGES["other"])
         key = f"find\0{self.root or os.getcwd()}"
         request = PortRequest(key, asked, preferred, count, contiguous)
-        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=() if ports else self.live.reserved())
+        reserved = () if ports else self.live.reserved()
+        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=reserved, settings=settings)
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
             if all(self.live.is_free(port) for port in group):
@@ -274,10 +327,12 @@ class Portward:
             parse_range(query)
         return catalog.search(query)
 
-    def project(self, options: ComposeOptions | None = None, *, shallow: bool = False) -> Project:
+    def project(
+        self, options: ComposeOptions | None = None, *, shallow: bool = False, settings: Settings | None = None
+    ) -> Project:
         """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
 
-        Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
+        `settings` are read if they are not given. Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
         """
         from portward import catalog
         from portward.formats import format_of
@@ -298,13 +353,18 @@ class Portward:
         self._narrate(f"reading {', '.join(paths) or 'no file'}")
         project = declare(self.root, folder, paths, files.read, self.environment, options or ComposeOptions())
         skipped = () if complete else (Skipped(self.root, "too many files: not all were looked at"),)
+        kinds = (self.settings() if settings is None else settings).kinds
+
+        def of_kind(service: Service) -> Service:
+            return service.replace(kind=kinds.get(service.name) or catalog.kind_of(service.image, service.name))
+
         return project.replace(
-            services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
-            inactive=tuple(_of_kind(service, catalog.kind_of) for service in project.inactive),
+            services=tuple(map(of_kind, project.services)),
+            inactive=tuple(map(of_kind, project.inactive)),
             skipped=(*project.skipped, *skipped),
         )
 
-    def _snapshot(self, project: Project, all_netns: bool) -> Snapshot:
+    def _snapshot(self, project: Project, all_netns: bool, settings: Settings) -> Snapshot:
         from portward import catalog
         from portward.rules.occupancy import endpoints
 
@@ -324,9 +384,9 @@ class Portward:
                 reading = reading.replace(listeners=(*reading.listeners, *rows))
             if refusal is not None:
                 refusals[endpoint] = refusal
-        return Snapshot(
-            reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self.live.reserved()
-        )
+        ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
+        reserved = self.live.reserved()
+        return Snapshot(reading, self._clock(), project, refusals, ranges, reserved, settings=settings)
 
     def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
         """The snapshot with a free port, of its kind's range, for each of the named services; no port twice."""
@@ -386,8 +446,29 @@ _REFUSED = {
 }
 
 
-def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
-    return service.replace(kind=kind_of(service.image, service.name))
+def _settings_in(files: Files, name: str, shown: str) -> Settings | None:
+    """What one file of settings says, None where there is none. `shown` is how errors name it."""
+    try:
+        text = files.read(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidFile(f"cannot read it: {error.strerror or error}", path=shown) from None
+    except UnicodeDecodeError:
+        raise InvalidFile("not a text in UTF-8", path=shown) from None
+    from portward import catalog, rules
+    from portward.formats import settings
+
+    return settings.parse(text, shown, rules.RULES, catalog.KINDS)
+
+
+def _customs(project: Project) -> dict[int, Custom]:
+    """What the ports that a project publishes, and those behind them, mean by custom."""
+    from portward import catalog
+
+    claims = [spec for service in project.services for spec in service.claims]
+    ports = {spec.range.low for spec in claims if spec.range} | {spec.target for spec in claims if spec.target}
+    return {port: catalog.custom_of(port) for port in ports}
 
 
 def _of_host(checks: Sequence[PortCheck]) -> PortCheck:

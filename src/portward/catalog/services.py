@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from portward.catalog.kinds import OTHER, kind_of
-from portward.model import LAST_PORT, PortRange, Transport
+from portward.catalog.ranges import browser_blocked
+from portward.model import LAST_PORT, Custom, PortRange, Transport
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -104,6 +105,13 @@ def customary(port: int, transport: Transport = Transport.TCP) -> tuple[str, ...
     rows = by_port(port, transport)
     own = _own(rows)
     return tuple(dict.fromkeys(row.label for row in own or rows))
+
+
+def custom_of(port: int) -> Custom:
+    """What a TCP port means by custom: every service of the port itself, ranges apart, and whether browsers refuse it."""
+    own = _own(by_port(port))
+    services = tuple(dict.fromkeys(row.service for row in own))
+    return Custom(services, any("http" in row.protocol for row in own), browser_blocked(port))
 
 
 def kind_of_port(port: int, transport: Transport = Transport.TCP) -> str:

@@ -63,6 +63,7 @@ class Places:
                 at = self._end_of_line(at) + 1
             elif is_header:
                 table = _names(key.group())
+                self._keys.setdefault(table, start)
                 if is_list:
                     lists[table] = lists.get(table, -1) + 1
                     table = (*table, lists[table])

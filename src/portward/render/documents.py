@@ -57,6 +57,7 @@ def check(answer: Check) -> Document:
         ],
         "findings": [_finding(finding) for finding in answer.findings],
         "summary": {"errors": severities.count(Severity.ERROR), "warnings": severities.count(Severity.WARNING)},
+        "ignored": [{**_finding(finding), "reason": ignore.reason} for finding, ignore in answer.ignored],
         "complete": answer.reading.complete and not answer.skipped,
         "skipped": _skipped(answer.skipped),
     }

@@ -6,7 +6,7 @@ that are not 80, 443 or 8080.
 Before: `"8080:80"`
 After:  `"13002:80"`, a port of one's own from the range of the service's kind.
 
-Besides those three, a port counts that at least six services of the catalog use by default: 3000, 5000, 8000, 9000. A port that
+Besides those three, a port counts that at least eight services of the catalog use by default: 3000, 5000, 8000. A port that
 `privileged-port` speaks of already is left to it, one that is pinned stays, and in production 80 and 443 are where they belong.
 """
 
@@ -25,7 +25,7 @@ RULE = "customary-port"
 SEVERITY = Severity.NOTE
 WEB = (80, 443)
 _ALWAYS = (*WEB, 8080)
-_MANY = 6
+_MANY = 8
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:

@@ -28,10 +28,13 @@ _STORES = ("database", "cache", "queue")
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
-    """One finding for each port of such a service that others can reach."""
+    """One finding for each such service, with all of its ports that others can reach."""
+    found: dict[str, list[tuple[Service, PortSpec]]] = {}
     for service, spec in published(snapshot):
         if is_exposed_store(service, spec):
-            yield _finding(snapshot, service, spec)
+            found.setdefault(service.name, []).append((service, spec))
+    for entries in found.values():
+        yield _finding(snapshot, entries)
 
 
 def is_exposed_store(service: Service, spec: PortSpec) -> bool:
@@ -39,19 +42,20 @@ def is_exposed_store(service: Service, spec: PortSpec) -> bool:
     return service.kind in _STORES and is_wildcard(spec)
 
 
-def _finding(snapshot: Snapshot, service: Service, spec: PortSpec) -> Finding:
+def _finding(snapshot: Snapshot, entries: list[tuple[Service, PortSpec]]) -> Finding:
+    service, spec = entries[0]
+    numbers = list(dict.fromkeys(entry.published or f"a port for {entry.target}" for _, entry in entries))
     protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
     local = f"127.0.0.1:{spec.published or ''}:{spec.target}{protocol}"
     fix = Fix(f"write `{local}` in {spec.location}, and this machine alone reaches it", None, True)
-    port = spec.published or "a port of the engine's choice"
     return Finding(
         rule=RULE,
         severity=Severity.ERROR if snapshot.settings.production else SEVERITY,
-        message=f"{service.name} ({service.kind}) publishes {port} on all interfaces: others reach it past the firewall",
+        message=f"{service.name} ({service.kind}) publishes {', '.join(numbers)} on all interfaces, past the host's firewall",
         service=service.name,
-        port=spec.range.low if spec.range else None,
+        port=spec.range.low if spec.range and len(entries) == 1 else None,
         transport=transport(spec),
-        locations=places(service, spec),
+        locations=tuple(dict.fromkeys(place for entry in entries for place in places(*entry))),
         hint=fix.title,
         fixes=(fix,),
     )

@@ -41,7 +41,7 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
         if _is_bare_code(spec):
             files.setdefault(spec.location.path, []).append(spec)
     for specs in files.values():
-        yield _of_file(specs)
+        yield _of_file(sorted(specs, key=lambda spec: spec.span.start))
 
 
 def _is_bare_code(spec: PortSpec) -> bool:

@@ -13,6 +13,7 @@ own default is not known here, and a client that asks 127.0.0.1 is none of this 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from portward.model import Finding, Fix, Severity
 from portward.rules.claims import published, transport
@@ -56,7 +57,7 @@ def _said(service: Service) -> tuple[str, str] | None:
     """What binds the service to loopback, and the key of the service that says it."""
     words = [word.strip("'\"") for word in " ".join(service.command).split()]
     if not any(word.rpartition("/")[2] in _CLIENTS for word in words):
-        for word, following in zip(words, [*words[1:], ""], strict=True):
+        for word, following in pairwise([*words, ""]):
             option, equals, value = word.partition("=")
             value = value if equals else following
             if option in _OPTIONS and _LOOPBACK.fullmatch(value):

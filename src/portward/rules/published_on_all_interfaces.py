@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 RULE = "published-on-all-interfaces"
 SEVERITY = Severity.NOTE
-_FIREWALL = "Docker's rules let others past ufw and firewalld"
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -51,7 +50,7 @@ def _of_port(service: Service, spec: PortSpec) -> Finding:
     return Finding(
         rule=RULE,
         severity=Severity.WARNING,
-        message=f"{service.name} publishes {port} on all interfaces: {_FIREWALL}",
+        message=f"{service.name} publishes {port} on all interfaces, where Docker's rules let others past ufw and firewalld",
         service=service.name,
         port=spec.range.low if spec.range else None,
         transport=transport(spec),
@@ -63,11 +62,12 @@ def _of_port(service: Service, spec: PortSpec) -> Finding:
 
 def _of_project(open_ports: list[tuple[Service, PortSpec]]) -> Finding:
     ports = list(dict.fromkeys(spec.published or f"one for {spec.target}" for _, spec in open_ports))
-    what = f"port{'s' * (len(ports) > 1)} {', '.join(ports[:8])}{', …' * (len(ports) > 8)}"
+    what = f"{', '.join(ports[:5])}{', …' * (len(ports) > 5)}"
     return Finding(
         rule=RULE,
         severity=SEVERITY,
-        message=f"{what} on all interfaces: {_FIREWALL}",
+        message=f"on all interfaces, past ufw and firewalld: {what}",
         locations=tuple(dict.fromkeys(spec.place for _, spec in open_ports)),
-        hint="right in development; `127.0.0.1:PORT:PORT` keeps one to this machine, and DOCKER-USER is the chain to filter in",
+        hint="right in development, and Docker's own rules let others in before ufw and firewalld are asked; "
+        "`127.0.0.1:PORT:PORT` keeps a port to this machine, rules in the chain DOCKER-USER keep others out",
     )

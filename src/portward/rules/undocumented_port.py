@@ -49,11 +49,11 @@ def _covers(told: PortSpec, spec: PortSpec) -> bool:
 
 def _of_project(missing: list[tuple[Service, PortSpec]]) -> Finding:
     ports = list(dict.fromkeys(spec.published or "" for _, spec in missing))
-    shown = f"{', '.join(ports[:8])}{', …' * (len(ports) > 8)}"
+    shown = f"{', '.join(ports[:5])}{', …' * (len(ports) > 5)}"
     return Finding(
         rule=RULE,
         severity=SEVERITY,
-        message=f"no document of the project says which ports it uses ({shown})",
+        message=f"no document of the project lists its ports ({shown})",
         locations=tuple(dict.fromkeys(spec.place for _, spec in missing)),
         hint=_TABLE.title,
         fixes=(_TABLE,),
