@@ -28,9 +28,10 @@ ALLOWED = {
     "sockets": {"engine", "errors", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
     "answers": {"model"},
+    "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "errors", "formats", "live", "model", "plan", "rules", "sockets", "wording",
+        "allocate", "answers", "arguments", "catalog", "configuration", "errors", "formats", "live", "model", "plan", "rules", "sockets", "wording",
         "workspace",
     },
     "render": {"answers", "catalog", "errors", "model", "wording"},  # catalog: the type of its entries

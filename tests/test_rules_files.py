@@ -45,6 +45,9 @@ def test_a_port_that_the_documents_miss() -> None:
     (finding,) = found(_documented(files, "3000", "3001", side=Side.CONTAINER), "undocumented-port")
     assert finding.service is None
     assert len(found(_documented(files, "9"), "undocumented-port")) == 2
+    assert not found(_documented(compose('"80:80"', '"443:443"'), "9"), "undocumented-port")
+    (finding,) = found(_documented(compose('"3000:80"', '"3000:80/udp"'), "9"), "undocumented-port")
+    assert len(finding.locations) == 2
 
 
 def test_an_undefined_variable() -> None:

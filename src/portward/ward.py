@@ -11,7 +11,7 @@ import time
 
 from portward.answers import Check, PortCheck, PortReport, RuleDoc, ServiceReport, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_or_range, parse_port, parse_range
-from portward.errors import InvalidFile, InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
+from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
     LAST_PORT,
@@ -253,20 +253,10 @@ class Portward:
 
         Raises InvalidFile, with the place and a hint, for what is not a setting.
         """
-        from portward import workspace
+        from portward import configuration
+        from portward.workspace import Files
 
-        folder = workspace.user_folder(self.environment)
-        shown = os.path.join(folder, workspace.USER_SETTINGS)
-        user = _settings_in(workspace.Files(folder), workspace.USER_SETTINGS, shown)
-        project = None
-        if self.root is not None:
-            files = self._files or workspace.Files(self.root)
-            project = _settings_in(files, workspace.SETTINGS, workspace.SETTINGS)
-        if user is None:
-            return project or Settings()
-        from portward.formats.settings import merged
-
-        return merged(user, project or Settings())
+        return configuration.read(self._files or (Files(self.root) if self.root else None), self.environment)
 
     def _readable_settings(self) -> tuple[Settings, tuple[Skipped, ...]]:
         """The settings; if they cannot be read, those by default, and why."""
@@ -391,27 +381,30 @@ class Portward:
     def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
         """The snapshot with a free port, of its kind's range, for each of the named services; no port twice."""
         assert snapshot.project is not None
+        from portward.allocate import taken_ports
+
         free: dict[str, int] = {}
+        taken = taken_ports(snapshot)
         for service in snapshot.project.services:
             if service.name in names:
                 key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
-                offered = set(free.values())
-                port = self._free(snapshot, snapshot.ranges[service.kind], key, Transport.TCP, offered)
+                port = self._free(snapshot, snapshot.ranges[service.kind], key, Transport.TCP, taken)
                 if port:
                     free[service.name] = port
+                    taken.add(port)
         return snapshot.replace(free=free)
 
     def _free(
-        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, without: Collection[int] = ()
+        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, taken: Collection[int] | None = None
     ) -> int | None:
-        """A port of the range that nothing speaks against and that binds now, or None."""
+        """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`."""
         from portward import allocate
 
         if not snapshot.reserved:
             snapshot = snapshot.replace(reserved=self.live.reserved())
         request = PortRequest(key, ports, transport=transport)
-        for (port,) in allocate.candidates(request, snapshot):
-            if port not in without and self.live.is_free(port, transport):
+        for (port,) in allocate.candidates(request, snapshot, taken):
+            if self.live.is_free(port, transport):
                 return port
         return None
 
@@ -444,22 +437,6 @@ _REFUSED = {
     ),
     Refusal.NO_SUCH_ADDRESS: ("no such address on this machine", "`ip addr` lists the machine's addresses"),
 }
-
-
-def _settings_in(files: Files, name: str, shown: str) -> Settings | None:
-    """What one file of settings says, None where there is none. `shown` is how errors name it."""
-    try:
-        text = files.read(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise InvalidFile(f"cannot read it: {error.strerror or error}", path=shown) from None
-    except UnicodeDecodeError:
-        raise InvalidFile("not a text in UTF-8", path=shown) from None
-    from portward import catalog, rules
-    from portward.formats import settings
-
-    return settings.parse(text, shown, rules.RULES, catalog.KINDS)
 
 
 def _customs(project: Project) -> dict[int, Custom]:

@@ -7,13 +7,14 @@ Before: Compose publishes 3000 and 5000, and README.md says only `Frontend: 3000
 After:  README.md says both; `portward docs --write` writes the table and keeps it.
 
 A document is a Markdown, reStructuredText, AsciiDoc or plain text file; a table, a list or a URL in it counts. A project without any
-port in its documents is told so once.
+port in its documents is told so once. 80 and 443 need no word: a URL without a port has them.
 """
 
 from __future__ import annotations
 
 from portward.model import Finding, Fix, Severity, Side
 from portward.rules.claims import published, transport
+from portward.rules.customary_port import WEB
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,17 +31,22 @@ _TABLE = Fix("write the table of ports into the project's README", "portward doc
 def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each port that is missing, or one for a project whose documents have none."""
     documented = [spec for spec in snapshot.project.specs if _is_document(spec)] if snapshot.project else []
-    fixed = [(service, spec) for service, spec in published(snapshot) if spec.range]
-    missing = [entry for entry in fixed if not any(_covers(told, entry[1]) for told in documented)]
-    if missing and len(missing) == len(fixed) and not documented:
-        yield _of_project(missing)
-    else:
-        for service, spec in missing:
-            yield _of_port(service, spec)
+    missing: dict[tuple[str, str | None], list[tuple[Service, PortSpec]]] = {}
+    for service, spec in published(snapshot):
+        if _needs_a_word(spec) and not any(_covers(told, spec) for told in documented):
+            missing.setdefault((service.name, spec.published), []).append((service, spec))
+    if documented:
+        yield from (_of_port(entries) for entries in missing.values())
+    elif missing:
+        yield _of_project([entry for entries in missing.values() for entry in entries])
 
 
 def _is_document(spec: PortSpec) -> bool:
-    return spec.location.path.lower().endswith(_DOCUMENTS) and spec.side is not Side.CONTAINER
+    return spec.location.path.lower().endswith(_DOCUMENTS) and spec.side not in (Side.CONTAINER, Side.CLUSTER)
+
+
+def _needs_a_word(spec: PortSpec) -> bool:
+    return spec.range is not None and spec.range.low not in WEB
 
 
 def _covers(told: PortSpec, spec: PortSpec) -> bool:
@@ -60,7 +66,8 @@ def _of_project(missing: list[tuple[Service, PortSpec]]) -> Finding:
     )
 
 
-def _of_port(service: Service, spec: PortSpec) -> Finding:
+def _of_port(entries: list[tuple[Service, PortSpec]]) -> Finding:
+    service, spec = entries[0]
     return Finding(
         rule=RULE,
         severity=SEVERITY,
@@ -68,7 +75,7 @@ def _of_port(service: Service, spec: PortSpec) -> Finding:
         service=service.name,
         port=spec.range.low if spec.range else None,
         transport=transport(spec),
-        locations=(spec.place,),
+        locations=tuple(entry.place for _, entry in entries),
         hint=_TABLE.title,
         fixes=(_TABLE,),
     )
