@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from portward.model import Severity, State
+from portward.ward import Portward
+from tests.engine import PretendedEngine, http
 from tests.judging import claim, compose, container, found, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_exposed_database() -> None:
@@ -106,3 +113,30 @@ def test_a_port_is_reported_once() -> None:
     (finding,) = found(made, "address-in-use")
     assert "pgvector-db-1" in finding.message
     assert not found(made, "claimed-by-other-project")
+
+
+def test_a_restarting_container_of_an_engine(tmp_path: Path, free_port: int) -> None:
+    """The same from an engine's answers: a container that restarts has no port in the list, but in its own settings."""
+    labels = {
+        "com.docker.compose.project": "pgvector",
+        "com.docker.compose.service": "db",
+        "com.docker.compose.project.working_dir": "/srv/pgvector",
+    }
+    listed = {
+        "Id": "ab" * 32,
+        "Names": ["/pgvector-db-1"],
+        "Image": "postgres",
+        "State": "restarting",
+        "Status": "Restarting (1) 3 seconds ago",
+        "Labels": labels,
+        "Ports": [],
+    }
+    inspected = {"HostConfig": {"PortBindings": {"5432/tcp": [{"HostIp": "", "HostPort": str(free_port)}]}}}
+    (tmp_path / "compose.yaml").write_text(f'services: {{db: {{image: x, ports: ["{free_port}:5432"]}}}}\n')
+    with PretendedEngine(lambda path: [http([listed] if "all=1" in path else inspected)]) as engine:
+        ward = Portward(str(tmp_path), environment={"DOCKER_HOST": engine.address, "HOME": str(tmp_path)})
+        findings = ward.check().findings
+    (finding,) = [finding for finding in findings if finding.rule == "claimed-by-other-project"]
+    assert (finding.severity, finding.port) == (Severity.ERROR, free_port)
+    assert "pgvector-db-1 of project pgvector (which is restarting, /srv/pgvector)" in finding.message
+    assert finding.fixes[-1].command == "docker compose -p pgvector stop db"
