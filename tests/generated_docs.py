@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portward import cli, rules
+from portward import cli
+from portward.ward import Portward
 
 ROOT = Path(__file__).parent.parent
 SESSION = (
@@ -53,13 +54,11 @@ def help_texts() -> str:
 
 
 def rule_table() -> str:
-    """The rules by name with the first line of their documentation."""
-    rows = []
-    for name, check in rules.RULES.items():
-        text = sys.modules[check.__module__].__doc__ or ""
-        summary, _, rest = text.partition("\n")
-        rows.append(f"### {name}\n\n{summary.partition(': ')[2]}\n{rest.rstrip()}\n")
-    return "\n".join(rows)
+    """The rules by name, each with its severity and its documentation."""
+    return "\n".join(
+        f"### {rule.name}\n\n{rule.summary[:1].upper()}{rule.summary[1:]} By default: **{rule.severity}**.\n\n{rule.text}\n"
+        for rule in Portward.rules()
+    )
 
 
 def session() -> str:

@@ -324,7 +324,7 @@ def test_what_is_declared_is_what_argparse_makes_of_it() -> None:
         ours, theirs = Reader(verb), ArgumentParser()
         declare(verb, ours)
         declare(verb, theirs)
-        words = ["5000"] if verb == "who" else []
+        words = {"who": ["5000"], "set": ["web=5000"]}.get(verb, [])
         assert vars(ours.read(words)) == vars(theirs.parse_args(words))
 
 

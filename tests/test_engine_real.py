@@ -309,6 +309,23 @@ def test_nexus_stopped(nexus: Stack) -> None:
     assert {(row["state"], row["project"]) for row in rows} == {("claimed", nexus.name)}
 
 
+def test_nexus_of_a_stopped_checkout(nexus: Stack) -> None:
+    """What another copy will ask for again is told as a claim, not as a holder; while the rest of it runs, as a warning."""
+    nexus.compose("create")
+    other = nexus.copy(f"{nexus.name}-other")
+    answer = other.portward("check")
+    assert (answer.status, in_use(answer)) == (0, {})
+    claims = {row["port"]: row for row in answer.document["findings"] if row["rule"] == "claimed-by-other-project"}
+    assert set(claims) == set(nexus.ports.values())
+    assert {row["severity"] for row in claims.values()} == {"note"}
+    assert claims[nexus.ports["PORT"]]["holders"][0]["container"]["name"] == f"{nexus.name}-backend-1"
+    nexus.compose("start", "redis")
+    findings = other.portward("check").document["findings"]
+    claims = {row["port"]: row for row in findings if row["rule"] == "claimed-by-other-project"}
+    assert set(claims) == set(nexus.ports.values()) - {nexus.ports["REDIS_PORT"]}
+    assert {row["severity"] for row in claims.values()} == {"warning"}
+
+
 def test_stranger_on_a_port_of_nexus(nexus: Stack, tmp_path: Path) -> None:
     """A program that is no part of the stack is named, with the way to stop it; what the stack runs is no trouble."""
     nexus.compose("up", "--detach", "mongodb", "redis")

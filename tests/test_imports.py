@@ -19,7 +19,7 @@ ALLOWED = {
     "errors": set[str](),
     "wording": {"model"},
     "arguments": {"errors", "model"},
-    "formats": {"errors", "model", "wording"},
+    "formats": {"arguments", "errors", "model", "wording"},
     "rules": {"errors", "model", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
@@ -30,9 +30,11 @@ ALLOWED = {
     "journal": {"errors", "model"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
     "answers": {"model", "plan"},
+    "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "errors", "formats", "journal", "live", "model", "plan", "rules", "sockets", "wording",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "live",
+        "model", "plan", "rules", "sockets", "wording",
         "workspace",
     },
     "render": {"answers", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries

@@ -8,7 +8,7 @@ from portward.model import LAST_PORT, PortRange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from portward.model import PortRequest, Snapshot
 
@@ -16,13 +16,16 @@ FALLBACK = 100
 """How far above a preferred port is searched, inclusive: the guide's `startPort + 100`."""
 
 
-def candidates(request: PortRequest, snapshot: Snapshot) -> Iterator[tuple[int, ...]]:
+def candidates(
+    request: PortRequest, snapshot: Snapshot, taken: Collection[int] | None = None
+) -> Iterator[tuple[int, ...]]:
     """Ports that nothing in the snapshot speaks against, best first, lazily: one at a time, or in neighbouring groups.
 
     With a preferred port: that one and the `FALLBACK` above it, reserved or not. Else the request's range from a place that
     its key decides, round to the start again, without reserved ports. A contiguous request gives groups of `count`.
+    `taken` are those of `taken_ports`, and what else is not to be offered, where the caller has them already.
     """
-    taken = _taken(snapshot)
+    taken = taken_ports(snapshot) if taken is None else taken
     usable: Iterator[int]
     if request.preferred is not None:
         order = range(request.preferred, min(request.preferred + FALLBACK, LAST_PORT) + 1)
@@ -33,9 +36,10 @@ def candidates(request: PortRequest, snapshot: Snapshot) -> Iterator[tuple[int, 
     return _neighbours(list(usable), request.count) if request.contiguous else ((port,) for port in usable)
 
 
-def _taken(snapshot: Snapshot) -> set[int]:
-    """Ports that are held or claimed on any address, or that the project itself asks for."""
+def taken_ports(snapshot: Snapshot) -> set[int]:
+    """Ports that are held or claimed on any address, that the project itself asks for, or that are pinned for somebody."""
     taken = {row.port for row in snapshot.reading.listeners if row.netns is None}
+    taken.update(pin.port for pin in snapshot.settings.pins)
     for service in snapshot.project.services if snapshot.project else ():
         for spec in service.claims:
             taken.update(spec.range or ())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Endpoint,
         Finding,
         Fix,
+        Ignore,
         Listener,
         Location,
         PortSpec,
@@ -40,10 +41,20 @@ class PortCheck(Record):
     listeners: tuple[Listener, ...]
 
 
+class RuleDoc(Record):
+    """A rule: its name, its severity by default, what it finds in one line, and the rest of its documentation."""
+
+    name: str
+    severity: Severity
+    summary: str
+    text: str
+
+
 class Check(Record):
     """What `check` found, for ports or for a project (then `services` has its ports and their state).
 
     `elsewhere` are those who have the project's ports in other network namespaces, where they are not in the way.
+    `ignored` are the findings that the settings ignore, each with the ignore and its reason.
     """
 
     ports: tuple[PortCheck, ...]
@@ -52,11 +63,13 @@ class Check(Record):
     project: Project | None = None
     services: tuple[ServiceReport, ...] = ()
     elsewhere: tuple[Listener, ...] = ()
+    ignored: tuple[tuple[Finding, Ignore], ...] = ()
+    unread: tuple[Skipped, ...] = ()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What could not be read, of the machine or of the project."""
-        return (*self.reading.skipped, *(self.project.skipped if self.project else ()))
+        return (*self.reading.skipped, *(self.project.skipped if self.project else ()), *self.unread)
 
     @property
     def rows(self) -> tuple[Listener, ...]:

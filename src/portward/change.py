@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from portward.arguments import Wish
     from portward.journal import Journal, Undo
-    from portward.model import Edit, Link, Project
+    from portward.model import Edit, Link, Project, Settings
     from portward.workspace import Files
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -87,9 +87,11 @@ class Session:
         texts: Texts,
         declared: Callable[[Callable[[str], str]], Project],
         journal: Journal,
+        settings: Settings,
         remarks: Sequence[str] = (),
     ) -> None:
         self.project = project
+        self.settings = settings
         self.remarks = remarks
         self._texts = texts
         self._declared = declared

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from portward.model import System
     from portward.sockets import SocketReader
     from portward.workspace import Roots
 
@@ -136,6 +137,12 @@ class Live:
 
         blocked = (PortRange(port, port) for port in catalog.BROWSER_BLOCKED)
         return (catalog.PRIVILEGED, ephemeral_range(), *_excluded.read(), *blocked)
+
+    def system(self) -> System:
+        """What this system does with ranges of ports."""
+        from portward.sockets import system
+
+        return system.read()
 
 
 def holds(row: Listener) -> bool:

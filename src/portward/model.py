@@ -325,7 +325,9 @@ class Service(Record):
     `names` are the host names that it answers to inside its networks. `folders` are its own folders in the project
     (build context, bind mounts), `command` what it runs: they tell a bare-metal process of this service from a stranger.
     `environment` is what Compose sets in its container (None: passed on from outside), after interpolation, and
-    `env_files` the files that fill the rest. `replicas` is how many containers it runs as.
+    `env_files` the files that fill the rest. `replicas` is how many containers it runs as. `places` are where those of its
+    keys stand that rules speak of ("command", "network_mode", "replicas", "environment.HOST"), `unset` the variables
+    without a value or a default that a port was to be interpolated from, each with its place.
     """
 
     name: str
@@ -339,6 +341,12 @@ class Service(Record):
     environment: tuple[tuple[str, str | None], ...] = ()
     env_files: tuple[str, ...] = ()
     replicas: int = 1
+    places: tuple[tuple[str, Location], ...] = ()
+    unset: tuple[tuple[str, Location], ...] = ()
+
+    def place(self, key: str) -> Location | None:
+        """Where a key of the service stands, if that is known."""
+        return dict(self.places).get(key)
 
     @property
     def claims(self) -> tuple[PortSpec, ...]:
@@ -421,27 +429,33 @@ class ChangeSet(Record):
 
 
 class Pin(Record):
-    """A port that a service must keep, and why."""
+    """A port that a service must keep, and why. `location` is where the project's settings say so."""
 
     service: str
     port: int
     reason: str
+    location: Location | None = None
 
 
 class Ignore(Record):
-    """Findings that somebody decided to live with, and why. What is None matches everything."""
+    """Findings that somebody decided to live with, and why. What is None matches everything; `path` may be a pattern.
+
+    `location` is where the project's settings say so, None for the user's own.
+    """
 
     rule: str
     reason: str
     service: str | None = None
     port: int | None = None
     path: str | None = None
+    location: Location | None = None
 
 
 class Settings(Record):
     """What `portward.toml` says: each range and kind that Portward picks from, and how findings are judged.
 
-    `severities` maps a rule to its severity, None for a rule that is off. `kinds` maps a service to its kind.
+    `severities` maps a rule to its severity, None for a rule that is off. `kinds` maps a service to its kind. `policy` are
+    the kinds whose range the project itself sets, so that its own ports are held to it.
     """
 
     ranges: Mapping[str, PortRange] = {}
@@ -451,6 +465,11 @@ class Settings(Record):
     kinds: Mapping[str, str] = {}
     store: str | None = None
     production: bool = False
+    policy: tuple[str, ...] = ()
+
+    def pin(self, service: str, ports: PortRange) -> Pin | None:
+        """What pins a service to one of the ports, if anything does."""
+        return next((pin for pin in self.pins if pin.service == service and pin.port in ports), None)
 
 
 class PortRequest(Record):
@@ -496,12 +515,42 @@ class PortState(StrEnum):
     LEASED = "leased"
 
 
+class Verdict(Record):
+    """What the rules found: the findings to show, the worst first, and those that the settings ignore."""
+
+    findings: tuple[Finding, ...]
+    ignored: tuple[tuple[Finding, Ignore], ...] = ()
+
+
+class System(Record):
+    """What this system does with ranges of ports; where nobody asked it, what Linux does by default (ip-sysctl.rst).
+
+    `privileged` need root or CAP_NET_BIND_SERVICE (None: no port does). `ephemeral` go to outgoing connections, save those
+    that are `kept` for whoever asks for them. `excluded` are refused to everybody (Windows).
+    """
+
+    privileged: PortRange | None = PortRange(1, 1023)
+    ephemeral: PortRange = PortRange(32768, 60999)
+    kept: tuple[PortRange, ...] = ()
+    excluded: tuple[PortRange, ...] = ()
+
+
+class Custom(Record):
+    """What a TCP port means by custom: who uses it by default, whether that is HTTP, and whether browsers refuse it."""
+
+    services: tuple[str, ...] = ()
+    http: bool = False
+    unsafe: bool = False
+
+
 class Snapshot(Record):
     """All that is known at one instant: the only input of rules and of allocation.
 
     `taken` is that instant. `refusals` are the binds that the system refused for endpoints that the project wants.
     `ranges` are the ports that Portward picks from for each kind of service, `reserved` those that it never picks.
     `free` offers a free port, each another, for a published port that needs one; for a service, that of its first.
+    `customs` are told for the ports that the project publishes or listens on. `node_ports` are those that a Kubernetes
+    cluster gives to Services by default (--service-node-port-range).
     """
 
     reading: Reading
@@ -511,6 +560,10 @@ class Snapshot(Record):
     ranges: Mapping[str, PortRange] = {}
     reserved: tuple[PortRange, ...] = ()
     free: Mapping[PortSpec | str, int] = {}
+    settings: Settings = Settings()
+    system: System = System()
+    customs: Mapping[int, Custom] = {}
+    node_ports: PortRange = PortRange(30000, 32767)
 
     def holders(self, endpoint: Endpoint) -> tuple[Listener, ...]:
         """Who holds or claims the endpoint in our own network namespace."""

@@ -10,13 +10,14 @@ import errno
 import os
 import time
 
-from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
+from portward.answers import Check, PortCheck, PortReport, RuleDoc, ServiceReport, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
     LAST_PORT,
     ComposeOptions,
+    Custom,
     Endpoint,
     Finding,
     Fix,
@@ -28,6 +29,7 @@ from portward.model import (
     Reading,
     Refusal,
     Service,
+    Settings,
     Severity,
     Side,
     Skipped,
@@ -193,9 +195,11 @@ class Portward:
             reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
         judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
         checks = tuple(_of_host([judged[endpoint] for endpoint in endpoints]) for endpoints in wanted)
-        snapshot = Snapshot(reading, self._clock())
         refused_checks = dict.fromkeys(check for check in checks if not check.available)
-        return Check(checks, tuple(self._port_finding(check, snapshot) for check in refused_checks), reading)
+        settings, unread = self._readable_settings() if refused_checks else (Settings(), ())
+        snapshot = Snapshot(reading, self._clock(), settings=settings)
+        findings = tuple(self._port_finding(check, snapshot) for check in refused_checks)
+        return Check(checks, findings, reading, unread=unread)
 
     def _port_check(self, endpoint: Endpoint, refusal: Refusal | None, reading: Reading) -> PortCheck:
         rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
@@ -219,9 +223,10 @@ class Portward:
                 f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
             )
             kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
-            free = self._free(snapshot, catalog.DEFAULT_RANGES[kind], f"port\0{endpoint.port}", endpoint.transport)
+            ports = snapshot.settings.ranges.get(kind, catalog.DEFAULT_RANGES[kind])
+            free = self._free(snapshot, ports, f"port\0{endpoint.port}", endpoint.transport)
             if free:
-                hint = f"use {free}, free in the {kind} range {catalog.DEFAULT_RANGES[kind]}"
+                hint = f"use {free}, free in the {kind} range {ports}"
                 fixes.append(Fix(hint, None, True))
             fixes += [fix for row in holders[:1] if not is_connection(row) for fix in stops(row)]
         else:
@@ -244,21 +249,56 @@ class Portward:
         """
         from portward import rules
 
-        snapshot = self._snapshot(self.project(options), all_netns)
-        findings = rules.judge(snapshot)
-        if any(finding.service for finding in findings):
+        settings = self.settings()
+        project = self.project(options, settings=settings)
+        snapshot = self._snapshot(project, all_netns, settings)
+        snapshot = snapshot.replace(system=self.live.system(), customs=_customs(project))
+        found = rules.verdict(snapshot)
+        if any(finding.service for finding in found.findings):
             # a finding shows a way out: judged again with free ports for just those services that need one
-            snapshot = self._with_free_ports(snapshot, {finding.service for finding in findings if finding.service})
-            findings = rules.judge(snapshot)
+            names = {finding.service for finding in found.findings if finding.service}
+            found = rules.verdict(self._with_free_ports(snapshot, names))
         reports = self._reports(snapshot)
-        return Check((), findings, snapshot.reading, snapshot.project, reports, _elsewhere(snapshot))
+        return Check((), found.findings, snapshot.reading, project, reports, _elsewhere(snapshot), found.ignored)
+
+    @staticmethod
+    def rules() -> tuple[RuleDoc, ...]:
+        """What `check` judges a project by, in the order of its findings of one severity."""
+        import sys
+
+        from portward import rules
+
+        docs = []
+        for name, rule in rules.RULES.items():
+            module = sys.modules[rule.__module__]
+            summary, _, text = (module.__doc__ or name).partition("\n")
+            docs.append(RuleDoc(name, module.SEVERITY, summary.partition(": ")[2], text.strip()))
+        return tuple(docs)
+
+    def settings(self) -> Settings:
+        """What `portward.toml` says, over what the user's own configuration does. Each is read where it is there.
+
+        Raises InvalidFile, with the place and a hint, for what is not a setting.
+        """
+        from portward import configuration
+        from portward.workspace import Files
+
+        return configuration.read(self._files or (Files(self.root) if self.root else None), self.environment)
+
+    def _readable_settings(self) -> tuple[Settings, tuple[Skipped, ...]]:
+        """The settings; if they cannot be read, those by default, and why."""
+        try:
+            return self.settings(), ()
+        except UsageError as error:
+            return Settings(), (Skipped(str(error).partition(": ")[0], error.message),)
 
     def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
-        snapshot = self._snapshot(self.project(options), all_netns=False)
+        settings = self.settings()
+        snapshot = self._snapshot(self.project(options, settings=settings), all_netns=False, settings=settings)
         assert snapshot.project is not None
         inactive = tuple(self._report(snapshot, service) for service in snapshot.project.inactive)
         return Services(snapshot.project, self._reports(snapshot), inactive, snapshot.reading)
@@ -282,10 +322,12 @@ class Portward:
             raise UsageError(f"cannot find {count} ports")
         if preferred is not None and not 1 <= preferred <= LAST_PORT:
             raise InvalidPort(f"{preferred} is not a port (1 to {LAST_PORT})")
-        asked = ports or catalog.DEFAULT_RANGES["other"]
+        settings = self.settings()
+        asked = ports or settings.ranges.get("other", catalog.DEFAULT_RANGES["other"])
         key = f"find\0{self.root or self._folder}"
         request = PortRequest(key, asked, preferred, count, contiguous, transport)
-        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=() if ports else self.live.reserved())
+        reserved = () if ports else self.live.reserved()
+        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=reserved, settings=settings)
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
             if all(self.live.is_free(port, transport) for port in group):
@@ -303,10 +345,12 @@ class Portward:
             parse_range(query)
         return catalog.search(query)
 
-    def project(self, options: ComposeOptions | None = None, *, shallow: bool = False) -> Project:
+    def project(
+        self, options: ComposeOptions | None = None, *, shallow: bool = False, settings: Settings | None = None
+    ) -> Project:
         """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
 
-        Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
+        `settings` are read if they are not given. Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
         """
         from portward.formats import format_of
 
@@ -317,7 +361,8 @@ class Portward:
         else:
             paths, unseen = files.find(lambda path: format_of(path) is not None)
         self._narrate(f"reading {', '.join(paths) or 'no file'}")
-        return self._declared(paths, unseen, files.read, options)
+        chosen = self.settings() if settings is None else settings
+        return self._declared(paths, unseen, files.read, options, chosen)
 
     def _project_files(self) -> Files:
         from portward.workspace import Files
@@ -337,6 +382,7 @@ class Portward:
         unseen: Sequence[Skipped],
         read: Callable[[str], str],
         options: ComposeOptions | None,
+        settings: Settings,
     ) -> Project:
         from portward import catalog
         from portward.formats.project import declare
@@ -344,9 +390,14 @@ class Portward:
         assert self.root is not None
         folder = os.path.basename(self.root) or "root"
         project = declare(self.root, folder, paths, read, self.environment, options or ComposeOptions())
+        kinds = settings.kinds
+
+        def of_kind(service: Service) -> Service:
+            return service.replace(kind=kinds.get(service.name) or catalog.kind_of(service.image, service.name))
+
         return project.replace(
-            services=tuple(_of_kind(service, catalog.kind_of) for service in project.services),
-            inactive=tuple(_of_kind(service, catalog.kind_of) for service in project.inactive),
+            services=tuple(map(of_kind, project.services)),
+            inactive=tuple(map(of_kind, project.inactive)),
             skipped=(*project.skipped, *unseen),
         )
 
@@ -388,21 +439,17 @@ class Portward:
         from portward.plan import Move, to_move
 
         session = self._session(options)
-        project = session.project
-        snapshot = self._snapshot(project, all_netns=False)
-        links, stuck = to_move(project, rules.judge(snapshot), self._pinned())
-        offered: set[int] = set()
+        snapshot = self._snapshot(session.project, False, session.settings)
+        pinned = {pin.service for pin in session.settings.pins}
+        links, stuck = to_move(session.project, rules.judge(snapshot), pinned)
+        free = self._with_free_ports(snapshot, {link.service for link in links}).free
         moves = []
         for link in links:
-            service = project.service(link.service)
-            assert service is not None
-            ports = snapshot.ranges[service.kind]
-            key = f"{project.name}\0{project.root}\0{link.service}\0{link.target}"
-            port = self._free(snapshot, ports, key, Transport.TCP, offered)
-            if port is None:
-                raise NoFreePort(f"no port of {ports} is free for {link.service}")
-            offered.add(port)
-            moves.append(Move(link, port))
+            if link.entry is None or link.entry not in free:
+                raise NoFreePort(
+                    f"no port is free for {link.service}", hint="`ranges` in portward.toml gives it others"
+                )
+            moves.append(Move(link, free[link.entry]))
         return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])
 
     def undo(self, *, dry_run: bool = False) -> Changes:
@@ -426,13 +473,14 @@ class Portward:
         files = self._project_files()
         journal = self._journal()
         remarks = journal.recover()
+        settings = self.settings()
         texts = Texts(files)
         paths, unseen = files.find(lambda path: format_of(path) is not None)
 
         def declared(read: Callable[[str], str]) -> Project:
-            return self._declared(paths, unseen, read, options)
+            return self._declared(paths, unseen, read, options, settings)
 
-        return Session(declared(texts), texts, declared, journal, remarks)
+        return Session(declared(texts), texts, declared, journal, settings, remarks)
 
     def _journal(self) -> Journal:
         from portward.journal import Journal, changes_folder
@@ -440,10 +488,7 @@ class Portward:
         assert self.root is not None
         return Journal(self.root, changes_folder(self.environment), clock=self._clock)
 
-    def _pinned(self) -> tuple[str, ...]:
-        return ()
-
-    def _snapshot(self, project: Project, all_netns: bool) -> Snapshot:
+    def _snapshot(self, project: Project, all_netns: bool, settings: Settings) -> Snapshot:
         from portward import catalog
         from portward.rules.occupancy import endpoints
 
@@ -466,35 +511,39 @@ class Portward:
         ports = {endpoint.port for endpoint in wanted}
         rows = tuple(self.live.in_detail(row) if row.port in ports else row for row in reading.listeners)
         reading = reading.replace(listeners=rows)
-        return Snapshot(
-            reading, self._clock(), project, refusals, catalog.DEFAULT_RANGES, reserved=self.live.reserved()
-        )
+        ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
+        reserved = self.live.reserved()
+        return Snapshot(reading, self._clock(), project, refusals, ranges, reserved, settings=settings)
 
     def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
         """The snapshot with a free port, of its kind's range, for each port of the named services; no port twice."""
         assert snapshot.project is not None
+        from portward.allocate import taken_ports
+
         free: dict[PortSpec | str, int] = {}
+        taken = taken_ports(snapshot)
         for service in snapshot.project.services:
             for spec in service.claims if service.name in names else ():
                 key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
                 transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
-                port = self._free(snapshot, snapshot.ranges[service.kind], key, transport, set(free.values()))
+                port = self._free(snapshot, snapshot.ranges[service.kind], key, transport, taken)
                 if port:
                     free[spec] = port
                     free.setdefault(service.name, port)
+                    taken.add(port)
         return snapshot.replace(free=free)
 
     def _free(
-        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, without: Collection[int] = ()
+        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, taken: Collection[int] | None = None
     ) -> int | None:
-        """A port of the range that nothing speaks against and that binds now, or None."""
+        """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`."""
         from portward import allocate
 
         if not snapshot.reserved:
             snapshot = snapshot.replace(reserved=self.live.reserved())
         request = PortRequest(key, ports, transport=transport)
-        for (port,) in allocate.candidates(request, snapshot):
-            if port not in without and self.live.is_free(port, transport):
+        for (port,) in allocate.candidates(request, snapshot, taken):
+            if self.live.is_free(port, transport):
                 return port
         return None
 
@@ -536,8 +585,13 @@ _REFUSED = {
 """The refusals that are not "in use": rule, reason and hint."""
 
 
-def _of_kind(service: Service, kind_of: Callable[[str | None, str], str]) -> Service:
-    return service.replace(kind=kind_of(service.image, service.name))
+def _customs(project: Project) -> dict[int, Custom]:
+    """What the ports that a project publishes, and those behind them, mean by custom."""
+    from portward import catalog
+
+    claims = [spec for service in project.services for spec in service.claims]
+    ports = {spec.range.low for spec in claims if spec.range} | {spec.target for spec in claims if spec.target}
+    return {port: catalog.custom_of(port) for port in ports}
 
 
 def _of_host(checks: Sequence[PortCheck]) -> PortCheck:

@@ -11,9 +11,10 @@ from portward.model import Skipped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 SETTINGS = "portward.toml"
+USER_SETTINGS = "config.toml"
 COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _MARKERS = frozenset({SETTINGS, ".git", *COMPOSE_NAMES})
 
@@ -84,6 +85,15 @@ def _upward(folder: str) -> Iterator[str]:
         if parent == folder:
             return
         folder = parent
+
+
+def user_folder(environment: Mapping[str, str]) -> str:
+    """Where the user's own configuration is (XDG Base Directory specification): a relative XDG_CONFIG_HOME is none."""
+    given = environment.get("XDG_CONFIG_HOME", "")
+    base = (
+        given if os.path.isabs(given) else os.path.join(environment.get("HOME") or os.path.expanduser("~"), ".config")
+    )
+    return os.path.join(base, "portward")
 
 
 class Files:

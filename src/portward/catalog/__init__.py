@@ -17,7 +17,7 @@ from portward.catalog.ranges import (
     reasons_to_avoid,
     special_ranges,
 )
-from portward.catalog.services import CatalogEntry, by_port, customary, entries, kind_of_port, search
+from portward.catalog.services import CatalogEntry, by_port, custom_of, customary, entries, kind_of_port, search
 
 __all__ = [
     "BROWSER_BLOCKED",
@@ -29,6 +29,7 @@ __all__ = [
     "SpecialRange",
     "browser_blocked",
     "by_port",
+    "custom_of",
     "customary",
     "entries",
     "kind_of",

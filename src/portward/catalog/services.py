@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from portward.catalog.kinds import OTHER, kind_of
-from portward.model import LAST_PORT, PortRange, Transport
+from portward.catalog.ranges import browser_blocked
+from portward.model import LAST_PORT, Custom, PortRange, Transport
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -106,6 +107,13 @@ def customary(port: int, transport: Transport = Transport.TCP) -> tuple[str, ...
     return tuple(dict.fromkeys(row.label for row in own or rows))
 
 
+def custom_of(port: int) -> Custom:
+    """What a TCP port means by custom: every service of the port itself, ranges apart, and whether browsers refuse it."""
+    own = _own_rows().get(port, ())
+    services = tuple(dict.fromkeys(row.service for row in own))
+    return Custom(services, any("http" in row.protocol for row in own), browser_blocked(port))
+
+
 def kind_of_port(port: int, transport: Transport = Transport.TCP) -> str:
     """The kind of service (one of `KINDS`) that a bare port number suggests; "other" where it suggests nothing.
 
@@ -138,6 +146,13 @@ def search(query: str) -> tuple[CatalogEntry, ...]:
     found = [(rank, row) for row in entries() if (rank := _rank(row, squashed, words)) is not None]
     found.sort(key=lambda pair: (pair[0], not pair[1].from_guide, pair[1].note is not None))
     return tuple(row for _, row in found)
+
+
+@cache
+def _own_rows() -> dict[int, tuple[CatalogEntry, ...]]:
+    """The rows of each single TCP port, in the order of `by_port`."""
+    ports = {row.port.low for row in _own(entries()) if row.port and row.transport is Transport.TCP}
+    return {port: _own(by_port(port)) for port in ports}
 
 
 def _own(rows: tuple[CatalogEntry, ...]) -> tuple[CatalogEntry, ...]:

@@ -9,6 +9,7 @@ from portward.arguments import is_port_argument
 from portward.cli.terminal import open_ward, paint, show
 from portward.errors import UsageError
 from portward.model import ComposeOptions, Severity
+from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ def add_check(parser: Declares) -> None:
         metavar="SEVERITY",
         help="exit 1 from this severity on: error (default), warning or note",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "sarif", "github"),
+        default="text",
+        metavar="FORMAT",
+        help="text (default), json, sarif (2.1.0) or github (annotations of GitHub Actions)",
+    )
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
     add_compose(parser)
 
@@ -37,11 +44,29 @@ def check(arguments: Arguments) -> int:
     """`portward check`"""
     from portward.render import documents, text
 
+    if arguments.json and arguments.format in ("sarif", "github"):
+        raise UsageError(f"--json and --format {arguments.format} exclude each other")
     arguments.json = arguments.json or arguments.format == "json"
     answer = _check(arguments)
-    show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
+    if arguments.format in ("sarif", "github"):
+        _print_for_ci(answer, arguments.format)
+    else:
+        full = arguments.verbose or arguments.fail_on == Severity.NOTE
+        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint(), full))
     worst = answer.worst()
     return 1 if worst is not None and worst.rank >= Severity(arguments.fail_on).rank else 0
+
+
+def _print_for_ci(answer: Check, form: str) -> None:
+    """Prints what a CI service reads, with paths as its checkout has them."""
+    from portward.render import documents, github, sarif
+
+    base = os.path.realpath(os.environ.get("GITHUB_WORKSPACE") or os.getcwd())
+    if form == "sarif":
+        print(documents.dump(sarif.check(answer, Portward.rules(), base)))
+    else:
+        for line in github.check(answer, base):
+            print(line)
 
 
 def glance(arguments: Arguments) -> int:
@@ -51,7 +76,7 @@ def glance(arguments: Arguments) -> int:
     ward = open_ward(arguments)
     if ward.root is not None:
         answer = ward.check()
-        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint()))
+        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint(), arguments.verbose))
         return 1 if answer.worst() is Severity.ERROR else 0
     if not arguments.quiet:
         print(f"{NO_PROJECT}. Showing what listens on this machine.", file=sys.stderr)

@@ -72,7 +72,27 @@ class _Reader:
             environment=tuple(_container_environment(self.items.get("environment"))),
             env_files=tuple(_env_files(self.items.get("env_file"))),
             replicas=_replicas(self.items),
+            places=tuple(self._places()),
+            unset=tuple(self._unset()),
         )
+
+    def _places(self) -> Iterator[tuple[str, Location]]:
+        """Where the keys stand that rules speak of."""
+        for key in ("command", "network_mode"):
+            if key in self.items:
+                yield key, _told(self.items[key])
+        if (node := _replicas_node(self.items)) is not None:
+            yield "replicas", _told(node)
+        for name, scalar in _environment(self.items.get("environment")):
+            yield f"environment.{name}", _told(scalar)
+
+    def _unset(self) -> Iterator[tuple[str, Location]]:
+        """The variables without a value or a default that a port, or what is called one, is interpolated from."""
+        for key, node in self.items.items():
+            for scalar in scalars(node) if not key.startswith("x-") else ():
+                for name in scalar.expansion.unset if scalar.expansion else ():
+                    if key == "ports" or is_port_name(name):
+                        yield name, _told(scalar)
 
     def _ports(self) -> Iterable[PortSpec]:
         """What the service publishes. Equal entries are one; the later stands in the place of the earlier."""
@@ -314,11 +334,22 @@ def _env_files(node: Node | None) -> Iterator[str]:
 
 
 def _replicas(items: dict[str, Node]) -> int:
-    """How many containers a service runs as: `deploy.replicas`, else `scale`, else 1."""
+    """How many containers a service runs as, 1 where nothing says it."""
+    node = _replicas_node(items)
+    return int(node.text) if isinstance(node, Scalar) and node.text.isdecimal() else 1
+
+
+def _replicas_node(items: dict[str, Node]) -> Node | None:
+    """`deploy.replicas`, else `scale`."""
     deploy = items.get("deploy")
     node = deploy.items.get("replicas") if isinstance(deploy, Mapping) else None
-    node = items.get("scale") if node is None else node
-    return int(node.text) if isinstance(node, Scalar) and node.text.isdecimal() else 1
+    return items.get("scale") if node is None else node
+
+
+def _told(node: Node) -> Location:
+    """The place of a node, with what is written there."""
+    text = _first_line(node) if isinstance(node, Scalar) else " ".join(item.text for item in _entries(node))
+    return node.location.replace(excerpt=text)
 
 
 def _aliases(node: Node | None) -> Iterator[str]:

@@ -62,6 +62,7 @@ def check(answer: Check) -> Document:
         "findings": [_finding(finding) for finding in answer.findings],
         "summary": {"errors": severities.count(Severity.ERROR), "warnings": severities.count(Severity.WARNING)},
         "complete": is_complete(answer.rows, answer.skipped),
+        "ignored": [{**_finding(finding), "reason": ignore.reason} for finding, ignore in answer.ignored],
         "skipped": _skipped(answer.skipped),
     }
     if answer.project is not None:

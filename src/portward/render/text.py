@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from portward.model import Owners, PortState, State
+from portward.model import Owners, PortState, Severity, State
 from portward.wording import brief, command_line, holder, shown
 
 TYPE_CHECKING = False
@@ -152,12 +152,15 @@ def _list(items: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def check(answer: Check, paint: Paint) -> Iterator[str]:
-    """The verdict, each finding with its evidence, then the table of what was asked for."""
+def check(answer: Check, paint: Paint, full: bool = False) -> Iterator[str]:
+    """The verdict, each error and warning with its evidence, then the table of what was asked for, and the notes.
+
+    A note takes a line, and several of one rule share it; with `full` each is told like an error.
+    """
     if answer.project is None:
         yield from _check_ports(answer, paint)
     else:
-        yield from _check_project(answer, paint)
+        yield from _check_project(answer, paint, full)
     yield from partial(answer.rows, answer.skipped)
 
 
@@ -180,21 +183,24 @@ def _available(row: PortCheck) -> str:
     return f"{row.endpoint}/{row.endpoint.transport} is available{remark}"
 
 
-def _check_project(answer: Check, paint: Paint) -> Iterator[str]:
+def _check_project(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
     assert answer.project is not None
     ports = [report for service in answer.services for report in service.ports if _is_claim(report, service)]
-    if not ports:
+    if ports:
+        yield f"{answer.project.name}: {_verdict(answer, ports)}"
+    else:
         yield f"{answer.project.name}: no port is declared in {answer.project.root}"
         yield "hint: ports are read from Compose files, .env files and JavaScript configuration"
-        return
-    yield f"{answer.project.name}: {_verdict(answer, ports)}"
     for finding in answer.findings:
+        if full or finding.severity is not Severity.NOTE:
+            yield ""
+            yield from _finding(finding, paint)
+    if ports:
         yield ""
-        yield from _finding(finding, paint)
-    yield ""
-    yield from _services(answer.services)
+        yield from _services(answer.services)
     for row in answer.elsewhere:
         yield from wrapped(f"not in the way: {brief(row)} has {row.port} in network namespace {row.netns}", "      ")
+    yield from _in_short(answer, paint, full)
 
 
 def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
@@ -203,9 +209,34 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
     rules = [finding.rule for finding in answer.findings]
     words = {"address-in-use": "in the way", "duplicate-host-port": "published twice", "invalid-port": "invalid"}
     words["stale-port-reference"] = "stale reference" + "s" * (rules.count("stale-port-reference") != 1)
+    others = [finding.severity for finding in answer.findings if finding.rule not in words]
+    found = [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
+    for severity in (Severity.ERROR, Severity.WARNING):
+        count = others.count(severity)
+        found += [f"{count} {'more ' * bool(found)}{severity}{'s' * (count != 1)}"] if count else []
     counts += [f"{running} running"] if running else []
-    counts += [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
-    return ", ".join(counts if rules or running else [*counts, "all free"])
+    return ", ".join([*counts, *found] if found or running else [*counts, "all free"])
+
+
+def _in_short(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
+    """The notes, a line for each rule, and how many findings are ignored; with `full` what is ignored and why."""
+    notes: dict[str, list[Finding]] = {}
+    for finding in answer.findings if not full else ():
+        if finding.severity is Severity.NOTE:
+            notes.setdefault(finding.rule, []).append(finding)
+    if notes or answer.ignored:
+        yield ""
+    for rule, found in notes.items():
+        several = ", ".join(dict.fromkeys(f"{finding.service or ''} {finding.port or ''}".strip() for finding in found))
+        line = found[0].message if len(found) == 1 else f"{rule}: {several}"
+        yield _cut(f"note: {line}").replace("note:", paint("note:", "note"), 1)
+    if notes:
+        yield "hint: `portward check -v` tells each note in full"
+    for finding, ignore in answer.ignored if full else ():
+        yield from wrapped(f"ignored: {finding.message} ({ignore.reason})", "      ")
+    if answer.ignored and not full:
+        count = len(answer.ignored)
+        yield f"{count} finding{'s are' if count > 1 else ' is'} ignored by the settings"
 
 
 def _finding(finding: Finding, paint: Paint) -> Iterator[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from portward.model import Listener, PortSpec, Service, Snapshot
 
 RULE = "address-in-use"
+SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -35,16 +36,18 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _finding(snapshot: Snapshot, service: Service, spec: PortSpec, holders: tuple[Listener, ...]) -> Finding:
     fixes = (*_moves(snapshot, service, spec), *(fix for row in holders[:1] for fix in stops(row)))
+    pin = snapshot.settings.pin(service.name, spec.range) if spec.range else None
+    kept = f"{service.name} is pinned to {pin.port}: {pin.reason}" if pin else None
     return Finding(
         rule=RULE,
-        severity=Severity.ERROR,
+        severity=SEVERITY,
         message=f"{service.name} cannot have {spec.published}: {_reason(snapshot, service, holders)}",
         service=service.name,
         port=spec.range.low if spec.range else None,
         transport=Transport(spec.protocol.lower()),
         locations=(spec.place, *(other.place for other in definitions(service, spec))),
         holders=holders,
-        hint=fixes[0].title if fixes else None,
+        hint=kept or (fixes[0].title if fixes else None),
         fixes=fixes,
     )
 
@@ -73,7 +76,7 @@ def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
 
 def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix]:
     port = snapshot.free.get(spec)
-    if port is None or spec.range is None:
+    if port is None or spec.range is None or snapshot.settings.pin(service.name, spec.range):
         return
     why = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
     title = f"publish {service.name} on {port} ({why})"

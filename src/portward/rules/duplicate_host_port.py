@@ -21,17 +21,27 @@ if TYPE_CHECKING:
     from portward.model import PortRange, PortSpec, Service, Snapshot
 
 RULE = "duplicate-host-port"
+SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each pair of published ports that overlap."""
     services = snapshot.project.services if snapshot.project else ()
-    claims = [(service, spec) for service in services for spec in service.claims if spec.range]
-    for index, (service, spec) in enumerate(claims):
-        for other, later in claims[index + 1 :]:
-            shared = spec.overlaps(later)
-            if shared is not None:
-                yield _finding(snapshot, (service, spec), (other, later), shared)
+    claims = [(service, spec) for service in services for spec in service.claims]
+    for first, second in sorted(_overlapping({index: spec.range for index, (_, spec) in enumerate(claims)})):
+        shared = claims[first][1].overlaps(claims[second][1])
+        if shared is not None:
+            yield _finding(snapshot, claims[first], claims[second], shared)
+
+
+def _overlapping(ranges: dict[int, PortRange | None]) -> Iterator[tuple[int, int]]:
+    """The pairs of keys, the lesser first, whose ranges overlap: one walk from the lowest port to the highest."""
+    known = {key: ports for key, ports in ranges.items() if ports}
+    reaching: list[int] = []
+    for key in sorted(known, key=lambda key: known[key].low):
+        reaching = [other for other in reaching if known[other].high >= known[key].low]
+        yield from ((min(key, other), max(key, other)) for other in reaching)
+        reaching.append(key)
 
 
 def _finding(
@@ -48,7 +58,7 @@ def _finding(
     fixes = (Fix(f"publish {port} instead in {later.location}", None, True),) if port else ()
     return Finding(
         rule=RULE,
-        severity=Severity.WARNING if picks else Severity.ERROR,
+        severity=Severity.WARNING if picks else SEVERITY,
         message=message,
         service=other.name,
         port=shared.low,

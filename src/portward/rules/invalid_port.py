@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portward.model import PortSpec, Snapshot
 
 RULE = "invalid-port"
+SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def _finding(snapshot: Snapshot, spec: PortSpec, number: str) -> Finding:
     name = spec.variables[0] if spec.variables else spec.service
     return Finding(
         rule=RULE,
-        severity=Severity.ERROR,
+        severity=SEVERITY,
         message=f"{name}: {message}" if name else message,
         service=spec.service,
         locations=(spec.place,),

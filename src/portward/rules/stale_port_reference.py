@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portward.model import PortSpec, Project, Service, Snapshot
 
 RULE = "stale-port-reference"
+SEVERITY = Severity.WARNING
 _JUDGED = {Role.URL: "a URL", Role.FALLBACK: "the fallback", Role.MENTION: "the document"}
 
 
@@ -72,7 +73,7 @@ def _finding(service: Service, spec: PortSpec, known: list[range]) -> Finding:
         edit += f", as in {service.claims[0].location}"
     return Finding(
         rule=RULE,
-        severity=Severity.WARNING,
+        severity=SEVERITY,
         message=f"{what}{names} says port {spec.published}, but {service.name} {side} {ports}",
         service=service.name,
         port=spec.range.low if spec.range else None,

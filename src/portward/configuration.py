@@ -1,0 +1,48 @@
+"""What was decided about ports, from where it stands: a project's `portward.toml`, and the user's own configuration."""
+
+from __future__ import annotations
+
+import os
+
+from portward.errors import InvalidFile
+from portward.model import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portward.workspace import Files
+
+
+def read(project: Files | None, environment: Mapping[str, str]) -> Settings:
+    """The settings of a project, None outside of any, over those of the user. Each file is read where it is there.
+
+    Raises InvalidFile, with the place and a hint, for what is not a setting.
+    """
+    from portward import workspace
+
+    folder = workspace.user_folder(environment)
+    shown = os.path.join(folder, workspace.USER_SETTINGS)
+    user = _said(workspace.Files(folder), workspace.USER_SETTINGS, shown)
+    own = _said(project, workspace.SETTINGS, workspace.SETTINGS) if project else None
+    if user is None:
+        return own or Settings()
+    from portward.formats.settings import merged
+
+    return merged(user, own or Settings())
+
+
+def _said(files: Files, name: str, shown: str) -> Settings | None:
+    """What one file says, None where there is none. `shown` is how errors name it."""
+    try:
+        text = files.read(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidFile(f"cannot read it: {error.strerror or error}", path=shown) from None
+    except UnicodeDecodeError:
+        raise InvalidFile("not a text in UTF-8", path=shown) from None
+    from portward import catalog, rules
+    from portward.formats import settings
+
+    return settings.parse(text, shown, rules.RULES, catalog.KINDS)

@@ -1,0 +1,75 @@
+"""The host ports that a project asks for, as the rules look at them, and how one of them is moved."""
+
+from __future__ import annotations
+
+from portward.model import Fix, Transport
+from portward.rules.address_in_use import definitions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.model import Location, PortSpec, Service, Snapshot
+
+COMPOSE = "compose"
+"""The origin of what a service publishes."""
+
+_SERVING = {"", "app", "api", "backend", "client", "dev", "frontend", "http", "https", "listen", "server", "ui", "web"}
+
+
+def published(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+    """What the active services publish by Compose; nothing of a service on the host's network, which publishes nothing."""
+    for service in snapshot.project.services if snapshot.project else ():
+        for spec in service.ports if not service.host_network else ():
+            if spec.origin == COMPOSE:
+                yield service, spec
+
+
+def chosen(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+    """The host ports that somebody chose for this project's services: a number or a range, not the engine's choice.
+
+    On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
+    speak of a server count.
+    """
+    for service in snapshot.project.services if snapshot.project else ():
+        for spec in service.claims if not service.host_network else ():
+            if spec.range and (spec.origin == COMPOSE or _serves(spec)):
+                yield service, spec
+
+
+def _serves(spec: PortSpec) -> bool:
+    prefixes = [name.lower().rpartition("port")[0].strip("_-") for name in spec.variables]
+    return all(not set(prefix.replace("-", "_").split("_")).isdisjoint(_SERVING) for prefix in prefixes)
+
+
+def transport(spec: PortSpec) -> Transport | None:
+    """The transport of a spec; None for SCTP and whatever else stands there."""
+    protocol = spec.protocol.lower()
+    return Transport(protocol) if protocol in ("tcp", "udp") else None
+
+
+def places(service: Service, spec: PortSpec) -> tuple[Location, ...]:
+    """Every place that says the number of a published port, each once."""
+    return tuple(dict.fromkeys((spec.place, *(other.place for other in definitions(service, spec)))))
+
+
+def move(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Fix, ...]:
+    """The way to another port, where one is known to be free and nothing pins the service to this one."""
+    port = snapshot.free.get(service.name)
+    if port is None or spec.range is None or len(spec.range) > 1 or snapshot.settings.pin(service.name, spec.range):
+        return ()
+    ports = snapshot.ranges.get(service.kind)
+    why = f", free in the {service.kind} range {ports}" if ports and port in ports else ""
+    return (
+        Fix(f"publish {service.name} on {port}{why}", f"portward set {_argument(service, spec)}={port} --write", True),
+    )
+
+
+def _argument(service: Service, spec: PortSpec) -> str:
+    """How a service's port is named on the command line: the target tells several apart."""
+    fixed = [claim for claim in service.claims if claim.origin == COMPOSE]
+    several = spec in fixed and spec != fixed[0] and spec.target
+    argument = f"{service.name}:{spec.target}" if several else service.name
+    if all(sign.isalnum() or sign in "._:/-" for sign in argument):
+        return argument
+    return "'" + argument.replace("'", "'\\''") + "'"

@@ -1,0 +1,139 @@
+"""The rules about what Compose, the engine and the container make of an entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portward.model import Severity
+from tests.judging import compose, found, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_fixed_port_with_replicas() -> None:
+    """Several containers cannot have one port: an error at the port and at the number of replicas."""
+    files = {
+        "compose.yaml": 'services:\n  web:\n    image: x\n    deploy: {replicas: 3}\n    ports: ["8080:80", "8090-8092:90"]\n'
+    }
+    (finding,) = found(snapshot(files), "fixed-port-with-replicas")
+    assert (finding.severity, finding.service, finding.port) == (Severity.ERROR, "web", 8080)
+    assert [str(place) for place in finding.locations] == ["compose.yaml:5:13", "compose.yaml:4:24"]
+    assert "`8080-8082:80`" in finding.fixes[0].title
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "is_found"),
+    [
+        ("8080-8081:80", "scale: 3, ", True),
+        ("8080-8082:80", "scale: 3, ", False),
+        ("80", "scale: 3, ", False),
+        ("8080:80", "scale: 1, ", False),
+        ("8080:80", "", False),
+        ("8080:80", "scale: 0, ", False),
+        ("8080:80", "network_mode: host, scale: 2, ", False),
+    ],
+)
+def test_how_many_ports_are_enough(port: str, more: str, is_found: bool) -> None:
+    """As many as containers, or the engine's choice."""
+    assert bool(found(snapshot(compose(f'"{port}"', more=more)), "fixed-port-with-replicas")) is is_found
+
+
+def test_ports_on_the_hosts_network() -> None:
+    """The list does nothing: a note with the place of `network_mode`; nothing is said to be published either."""
+    files = compose('"8080:80"', '"8081:81"', more="network_mode: host, ")
+    made = snapshot(files)
+    (finding,) = found(made, "ports-ignored-by-host-network")
+    assert (finding.severity, finding.service) == (Severity.NOTE, "web")
+    assert str(finding.locations[0]) == "compose.yaml:2:33"
+    assert "80, 81" in finding.message
+    assert not found(made, "customary-port")
+    assert not found(made, "published-on-all-interfaces")
+    assert not found(snapshot(compose('"8080:80"', more="network_mode: bridge, ")), "ports-ignored-by-host-network")
+    assert not found(snapshot(compose(more="network_mode: host, ")), "ports-ignored-by-host-network")
+
+
+@pytest.mark.parametrize(
+    ("item", "number"),
+    [
+        ("2222:22", "133342"),
+        ("56:22", "3382"),
+        ("8080:59", "484859"),
+        ("8080:60", None),  # 60 is no digit of base 60
+        ("8080:80", None),
+        ('"2222:22"', None),
+        ("'2222:22'", None),
+        ("2222:22/tcp", None),
+        ("0222:22", None),  # a leading zero is no number to YAML 1.1
+        ("${P:-2222}:22", None),
+        ("2222", None),
+    ],
+)
+def test_a_number_in_base_60(item: str, number: str | None) -> None:
+    """Only a mapping without quotes whose later parts are below 60 is also such a number."""
+    files = {"compose.yaml": f"services:\n  web:\n    image: x\n    ports:\n      - {item}\n"}
+    findings = found(snapshot(files), "sexagesimal-port")
+    assert bool(findings) is (number is not None)
+    for finding in findings:
+        assert (finding.severity, str(finding.locations[0])) == (Severity.NOTE, "compose.yaml:5:9")
+        assert number is not None
+        assert number in finding.message
+
+
+def test_a_shared_entry_in_base_60_is_told_once() -> None:
+    """An anchored list feeds two services from one place."""
+    text = "x-p: &p [2222:22]\nservices:\n  a: {image: x, ports: *p}\n  b: {image: x, ports: *p}\n"
+    assert len(found(snapshot({"compose.yaml": text}), "sexagesimal-port")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "is_found"),
+    [
+        ("command: uvicorn app:app --host 127.0.0.1, ", True),
+        ("command: uvicorn app:app --host=localhost, ", True),
+        ("command: 'gunicorn -b 127.0.0.1:8000 app', ", True),
+        ("command: [sh, -c, 'flask run --host localhost'], ", True),
+        ("command: 'python manage.py runserver 127.0.0.1:8000', ", True),
+        ("command: \"vite --host '::1'\", ", True),
+        ("environment: {HOST: 127.0.0.1}, ", True),
+        ("environment: ['FLASK_RUN_HOST=localhost'], ", True),
+        ("command: uvicorn app:app --host 0.0.0.0, ", False),
+        ("command: uvicorn app:app, ", False),  # its default is not known here
+        ("command: 'python manage.py runserver 0.0.0.0:8000', ", False),
+        ("command: 'sh -c \"mysqladmin ping --host 127.0.0.1; serve\"', ", False),  # a client
+        ("environment: {DB_HOST: localhost}, ", False),
+        ("environment: {HOST: 0.0.0.0}, ", False),
+        ("command: serve --host 127.0.0.1, network_mode: host, ", False),
+    ],
+)
+def test_a_server_on_its_containers_loopback(more: str, is_found: bool) -> None:
+    """What the command or a variable says outright, and nothing that may be meant for a client."""
+    findings = found(snapshot(compose('"8000:8000"', more=more)), "loopback-only-in-container")
+    assert bool(findings) is is_found
+    for finding in findings:
+        assert (finding.severity, finding.service, finding.port) == (Severity.NOTE, "web", 8000)
+        assert str(finding.locations[0]).startswith("compose.yaml:2:")
+        assert "0.0.0.0" in finding.fixes[0].title
+
+
+def test_a_service_that_publishes_nothing_may_listen_on_loopback() -> None:
+    """It is nobody's trouble then."""
+    assert not found(snapshot(compose(more="command: serve --host 127.0.0.1, ")), "loopback-only-in-container")
+
+
+def test_from_files_on_disk(tmp_path: Path) -> None:
+    """The same by the library, from real files."""
+    from portward.ward import Portward
+
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  web:\n    image: x\n    command: serve --host 127.0.0.1\n    scale: 2\n    ports: [2222:22]\n"
+        "  host:\n    image: x\n    network_mode: host\n    ports: ['28081:80']\n"
+    )
+    ward = Portward(str(tmp_path), environment={"DOCKER_HOST": "", "HOME": str(tmp_path)})
+    places = {finding.rule: str(finding.locations[0]) for finding in ward.check().findings}
+    assert places["fixed-port-with-replicas"] == "compose.yaml:6:13"
+    assert places["loopback-only-in-container"] == "compose.yaml:4:14"
+    assert places["sexagesimal-port"] == "compose.yaml:6:13"
+    assert places["ports-ignored-by-host-network"] == "compose.yaml:9:19"
