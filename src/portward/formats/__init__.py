@@ -1,7 +1,8 @@
 """Declared truth: pure readers of project files, one file per format.
 
-`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. To add a format, write the
-module of that name with `read(text, path)` (text in, `PortSpec`s out) and give its names a line here.
+`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. A pattern with a `/` is one of
+the end of a path. To add a format, write the module of that name with `read(text, path)` (text in, `PortSpec`s out) and give its
+names a line here.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ FORMATS: dict[str, tuple[str, ...]] = {
         for stem in ("config", "*.config", "server", "index", "main", "app", "settings", "constants", "env", "proxy")
         for extension in ("js", "mjs", "cjs", "ts", "mts", "cts")
     ),
+    "package_json": ("package.json",),
+    "procfile": ("Procfile", "Procfile.*"),
+    "dockerfile": (
+        *("Dockerfile", "Dockerfile.*", "*.Dockerfile", "dockerfile", "*.dockerfile"),
+        *("Containerfile", "Containerfile.*"),
+    ),
+    "makefile": ("Makefile", "makefile", "GNUmakefile", "*.mk"),
+    "shell": ("*.sh", "*.bash", ".envrc"),
+    "python": (
+        *("settings.py", "config.py", "app.py", "main.py", "manage.py", "wsgi.py", "asgi.py", "server.py", "run.py"),
+        *("constants.py", "conf.py", "celeryconfig.py", "__main__.py", "*_settings.py", "settings_*.py", "*_config.py"),
+        *("gunicorn*.py", "hypercorn*.py", "*.conf.py", "settings/*.py", "config/*.py"),
+    ),
 }
 _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 
@@ -49,7 +63,10 @@ def format_of(path: str) -> str | None:
     if name.endswith(_NOT_IN_FORCE):
         return None
     for format_name, patterns in FORMATS.items():
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
+        if any(
+            fnmatchcase(f"/{path}", f"*/{pattern}") if "/" in pattern else fnmatchcase(name, pattern)
+            for pattern in patterns
+        ):
             return format_name
     return None
 
