@@ -10,8 +10,7 @@
 
 The standard library's `ast` tells code from comments and strings; it is built only for a text in which something looks like a
 port. It knows the grammar of the Python that runs Portward: a file of Python 2, or of a newer Python, is refused with the place
-at which that one gave up, and is told as skipped. Whose port a number is, where the host beside it is an expression, is not known:
-a client's is left out then.
+at which that one gave up, and is told as skipped. A client's port whose host is an expression has no host here.
 """
 
 from __future__ import annotations

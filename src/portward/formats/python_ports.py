@@ -24,12 +24,13 @@ _DIGITS = re.compile(r"[1-9][0-9]")
 _INTEGER = re.compile(r"[1-9][0-9]{0,9}(?:_[0-9]{1,9}){0,9}")
 _TEXT_OF_DIGITS = re.compile(r"[rRbBuU]{0,2}('''|\"\"\"|'|\")([1-9][0-9]{0,9})\1")
 _ADDRESS = re.compile(
-    r"[rRuUfF]{0,2}('''|\"\"\"|'|\")(?P<host>\[[0-9A-Fa-f:.]*\]|[\w.*\0-]*):(?P<port>[1-9][0-9]{0,9})\1"
+    r"[rRuUfF]{0,2}('''|\"\"\"|'|\")(?P<host>\[[0-9A-Fa-f:.]*\]|[\w.*-]*):(?P<port>[1-9][0-9]{0,9})\1"
 )
 _FORMATTED = re.compile(r"[rR]?[fF][rR]?['\"]")
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::", "*")
-_HIDDEN = "\0"  # stands for every character of an expression in an f-string
+_BRACES = re.compile(r"\{\{|\}\}|[{}]")
+_WHOLE_PORT = re.compile(r":[0-9]{4,}\Z")
 
 _CLIENT = re.compile(
     r"(?i)client|connect|pool|redis|mongo|smtp|elastic|producer|consumer|memcache|session|tunnel|broker"
@@ -55,8 +56,9 @@ _HOST_NAMES = {"host", "hostname", "server", "addr", "address", "bind_addr"}
 
 
 class _Place(Record):
-    """Whose port a number is: the program's own, on `host_ip`, or that of `host`."""
+    """Whose port a number is: the program's own, on `host_ip`, or another's, of `host` where that is told."""
 
+    is_other: bool = False
     host: str | None = None
     host_ip: str = ANY
 
@@ -84,8 +86,8 @@ class _Reader:
             return
         raw = self.source.text[written.start : written.end]
         if ":" in raw and _DIGITS.search(raw):
-            yield from self._urls(literal, _masked(raw), written.start)
-            yield from self._address(literal, _masked(raw), written.start)
+            yield from self._urls(literal, raw, written.start)
+            yield from self._address(literal, _masked(raw)[0], written.start)
 
     def _number(self, written: Span) -> Span | None:
         """The digits of a decimal integer, or of a string that holds nothing else."""
@@ -100,24 +102,32 @@ class _Reader:
             return
         place = _place(context)
         number = self.source.text[span.start : span.end].replace("_", "")
-        host = place.host if place else None
-        side = urls.side(host) if host else Side.HOST
+        side = urls.side(place.host) if place.host else Side.HOST
         if use.variables:
-            yield self._spec(span, Role.FALLBACK, side, number, variables=use.variables, host=host)
-        elif place and number != _ANY_PORT:
-            role = Role.URL if host else Role.HOST
+            yield self._spec(span, Role.FALLBACK, side, number, variables=use.variables, host=place.host)
+        elif number != _ANY_PORT:
+            role = Role.URL if place.is_other else Role.HOST
             variables = (use.defines,) if use.defines else ()
-            yield self._spec(span, role, side, number, variables=variables, host=host, host_ip=place.host_ip)
+            yield self._spec(span, role, side, number, variables=variables, host=place.host, host_ip=place.host_ip)
 
     def _urls(self, literal: ast.expr, raw: str, offset: int) -> Iterator[PortSpec]:
-        for url in urls.find(raw):
-            follows = raw[url.span.end : url.span.end + 1]
-            if int(url.port) == 0 or (len(url.port) < 4 and follows in ("%", "{", _HIDDEN)):
-                continue  # `:50{suffix}` is no port
+        text, expressions = _masked(raw)
+        for url in urls.find(text):
+            if int(url.port) == 0:
+                continue
+            end = url.span.start - 1
+            start = end - len(url.host)
+            host = None if any(part.start < end and start < part.end for part in expressions) else url.host
             use = self.tree.use(literal)
-            variables = use.variables or ((use.defines,) if use.defines else ())
-            span = Span(url.span.start + offset, url.span.end + offset)
-            yield self._spec(span, Role.URL, urls.side(url.host), url.port, variables=variables, host=url.host)
+            own = (use.defines,) if use.defines else ()
+            yield self._spec(
+                Span(url.span.start + offset, url.span.end + offset),
+                Role.URL,
+                Side.HOST if host is None else urls.side(host),
+                url.port,
+                variables=use.variables or own,
+                host=host,
+            )
 
     def _address(self, literal: ast.expr, raw: str, offset: int) -> Iterator[PortSpec]:
         """The port of `"0.0.0.0:8000"`, where what it is given to takes addresses."""
@@ -138,17 +148,22 @@ class _Reader:
         return self.source.port(span, role, side, published=number, **fields)
 
 
-def _masked(raw: str) -> str:
-    """The text of a literal with the expressions of an f-string hidden."""
+def _masked(raw: str) -> tuple[str, list[Span]]:
+    """The text of a literal with the expressions of an f-string made letters, or slashes behind a whole port; and where they are."""
     if not _FORMATTED.match(raw):
-        return raw
-    shown: list[str] = []
-    depth = 0
-    for char in raw.replace("{{", "  ").replace("}}", "  ") if "{" in raw else raw:
-        depth += char == "{"
-        shown.append(_HIDDEN if depth else char)
-        depth = max(0, depth - (char == "}"))
-    return "".join(shown)
+        return raw, []
+    pieces: list[str] = []
+    spans: list[Span] = []
+    depth = end = start = 0
+    for brace in _BRACES.finditer(raw):
+        depth, before = max(0, depth + {"{": 1, "}": -1}.get(brace.group(), 0)), depth
+        if before == 0 and depth:
+            start = brace.start()
+        elif before and not depth:
+            pieces += raw[end:start], ("/" if _WHOLE_PORT.search(raw, end, start) else "a") * (brace.end() - start)
+            spans.append(Span(start, brace.end()))
+            end = brace.end()
+    return "".join((*pieces, raw[end:])), spans
 
 
 class _Context(Record):
@@ -216,13 +231,13 @@ def _in_dictionary(values: dict[str | None, ast.expr]) -> _Context:
     return _Context(host is not None, text, is_client)
 
 
-def _place(context: _Context | None) -> _Place | None:
-    """Whose port it is, or None where that cannot be told."""
+def _place(context: _Context | None) -> _Place:
+    """Whose port it is: the program's own if nothing speaks against it."""
     if context is None or (context.host is None and not context.is_client):
         return _Place()
     if context.host is None:
-        return None
+        return _Place(is_other=True)
     is_ip = _IP.fullmatch(context.host) is not None
     if context.host in _EVERY_ADDRESS or (not context.is_client and (is_ip or urls.is_loopback(context.host))):
         return _Place(host_ip=context.host if is_ip else ANY)
-    return _Place(host=context.host)
+    return _Place(is_other=True, host=context.host)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}\Z")
 _LONGEST_SCHEME = 32
+_WHOLE = 4  # digits
 _AUTHORITY = re.compile(r"(?:\$\{[^{}\s]*+\}|[^\s/?#'\"`<>\\])*+")
 _HOST_AND_PORT = re.compile(
     r"(?P<host>\[[0-9A-Za-z:.%_-]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[+*]|\$\{\w+:?-(?P<usual>[\w.-]+)\})"
@@ -68,11 +69,16 @@ def _ports(scheme: str, text: str, start: int, end: int, offset: int) -> Iterato
     while start < end:
         comma = text.find(",", start, end) if is_list else -1
         match = _HOST_AND_PORT.match(text, start, comma if comma >= 0 else len(text))
-        if match and match.end() <= end:
+        if match and match.end() <= end and not _goes_on(text, match):
             host = match["usual"] or match["host"].strip("[]")
             span = Span(match.start("port") + offset, match.end("port") + offset)
             yield UrlPort(scheme, host, match["port"], span)
         start = comma + 1 if comma >= 0 else end
+
+
+def _goes_on(text: str, match: re.Match[str]) -> bool:
+    """Whether the number is but the beginning of one: `:50${SUFFIX}`, `:50%d`. What follows a whole port is the path."""
+    return len(match["port"]) < _WHOLE and text[match.end() : match.end() + 1] in ("$", "%", "{")
 
 
 def is_loopback(host: str) -> bool:

@@ -29,7 +29,7 @@ _SECTION = re.compile(r'"(?:scripts|config|proxy|nodemonConfig)"')
 
 def read(text: str, path: str) -> list[PortSpec]:
     """The ports that a package's own commands and settings write. Raises InvalidFile for what is not JSON."""
-    source = Source(text, path, "package_json")
+    source = Source(text, path, "npm")
     if not _SECTION.search(source.text) or not commands.may_be_in(source.text):
         return []
     _check(source.text, path)
