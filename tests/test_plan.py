@@ -167,6 +167,13 @@ def test_a_shared_variable_moves_with_both_sides_when_asked() -> None:
     assert _moved(files, container=True) == files | {".env": "P=7001\n"}
 
 
+@pytest.mark.parametrize("given", ["BASE=5000\nP=${BASE}\n", "P=${BASE:-5000}\n", "BASE=${MORE:-5000}\nP=$BASE\n"])
+def test_a_variable_of_a_variable(given: str) -> None:
+    """The number is changed where it stands at last."""
+    files = _compose('"${P}:80"') | {".env": given}
+    assert _moved(files) == files | {".env": given.replace("5000", "7001")}
+
+
 def test_an_anchor_moves_all_that_use_it() -> None:
     """One scalar that two services share is changed once."""
     text = 'services:\n  a: {image: x, ports: &p ["127.0.0.1:5000:80"]}\n  b: {image: x, ports: *p}\n'

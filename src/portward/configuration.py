@@ -23,7 +23,10 @@ def read(project: Files | None, environment: Mapping[str, str]) -> Settings:
 
     folder = workspace.user_folder(environment)
     shown = os.path.join(folder, workspace.USER_SETTINGS)
-    user = _said(workspace.Files(folder), workspace.USER_SETTINGS, shown)
+    try:
+        user = _said(workspace.Files(folder), workspace.USER_SETTINGS, shown)
+    except PermissionError:  # somebody else's home: run by another user, or in a sandbox
+        user = None
     own = _said(project, workspace.SETTINGS, workspace.SETTINGS) if project else None
     if user is None:
         return own or Settings()
@@ -38,6 +41,10 @@ def _said(files: Files, name: str, shown: str) -> Settings | None:
         text = files.read(name)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError:
+        if shown == name:
+            raise InvalidFile("cannot read it: Permission denied", path=shown) from None
+        raise
     except OSError as error:
         raise InvalidFile(f"cannot read it: {error.strerror or error}", path=shown) from None
     except UnicodeDecodeError:

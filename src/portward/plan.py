@@ -111,7 +111,7 @@ class _Planner:
         edit = _edit(spec, text, move.port)
         if edit is None:
             raise _refusal(f"{text[spec.span.start : spec.span.end].strip()!r} cannot be given another port here", spec)
-        if spec.role is Role.HOST or spec.origin == "compose-fallback":
+        if spec.role is Role.HOST or spec.origin in ("compose-fallback", "dotenv"):
             for name in spec.variables:
                 self._moved[name] = str(move.port)
                 self._sides.setdefault(name, set()).add(side)

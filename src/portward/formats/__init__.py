@@ -1,7 +1,9 @@
 """Declared truth: pure readers of project files, one file per format.
 
-`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. To add a format, write the
-module of that name with `read(text, path)` (text in, `PortSpec`s out) and give its names a line here.
+`FORMATS` says which file is read as what, by its name alone; an unknown file is never guessed at. A pattern with a `/` is one of
+the end of a path. Where a name is shared (any `*.yaml` may be a manifest), the reader looks at the text first and gives nothing
+for what is not its own. To add a format, write the module of that name with `read(text, path)` (text in, `PortSpec`s out) and
+give its names a line here.
 """
 
 from __future__ import annotations
@@ -31,6 +33,19 @@ FORMATS: dict[str, tuple[str, ...]] = {
         for stem in ("config", "*.config", "server", "index", "main", "app", "settings", "constants", "env", "proxy")
         for extension in ("js", "mjs", "cjs", "ts", "mts", "cts")
     ),
+    "npm": ("package.json",),
+    "procfile": ("Procfile", "Procfile.*"),
+    "dockerfile": (
+        *("Dockerfile", "Dockerfile.*", "*.Dockerfile", "dockerfile", "*.dockerfile"),
+        *("Containerfile", "Containerfile.*"),
+    ),
+    "makefile": ("Makefile", "makefile", "GNUmakefile", "*.mk"),
+    "shell": ("*.sh", "*.bash", ".envrc"),
+    "python": (
+        *("settings.py", "config.py", "app.py", "main.py", "manage.py", "wsgi.py", "asgi.py", "server.py", "run.py"),
+        *("constants.py", "conf.py", "celeryconfig.py", "__main__.py", "*_settings.py", "settings_*.py", "*_config.py"),
+        *("gunicorn*.py", "hypercorn*.py", "*.conf.py", "settings/*.py", "config/*.py"),
+    ),
 }
 _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 
@@ -43,14 +58,32 @@ class Stack(Record):
     inactive: tuple[Service, ...]
 
 
+_NAMES = {
+    name: format_name
+    for format_name, patterns in FORMATS.items()
+    for name in patterns
+    if "*" not in name and "/" not in name
+}
+_PATTERNS = [
+    (pattern, format_name) for format_name, patterns in FORMATS.items() for pattern in patterns if pattern not in _NAMES
+]
+
+
 def format_of(path: str) -> str | None:
-    """The format that a file is read as, by its name: a key of `FORMATS`, or None for a file that is not read."""
+    """The format that a file is read as, by its name: a key of `FORMATS`, or None for a file that is not read.
+
+    A whole name goes before a pattern, and an earlier pattern before a later one. A file that is only an example by its
+    ending is not read, unless the pattern says that ending too.
+    """
     name = path.rpartition("/")[2]
-    if name.endswith(_NOT_IN_FORCE):
-        return None
-    for format_name, patterns in FORMATS.items():
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            return format_name
+    if name in _NAMES:
+        return _NAMES[name]
+    is_example = name.endswith(_NOT_IN_FORCE)
+    for pattern, format_name in _PATTERNS:
+        if not is_example or pattern.endswith(_NOT_IN_FORCE):
+            whole = "/" in pattern
+            if fnmatchcase(f"/{path}" if whole else name, f"*/{pattern}" if whole else pattern):
+                return format_name
     return None
 
 

@@ -1,7 +1,10 @@
-"""`.env` files, read as Docker Compose reads them.
+"""`.env` files, read as Docker Compose reads them, and those of the same family that other programs read.
 
-Source: the dotenv package of compose-go, which Compose v2 uses. Other readers (python-dotenv, npm dotenv, Vite) disagree with
-it on quotes, comments and expansion. A single malformed line makes Compose refuse the whole file, and `parse` too.
+Source: the dotenv package of compose-go, which Compose v2 uses. A single malformed line makes Compose refuse the whole file, and
+`parse` too. Compose reads the `.env` beside its files and what it is told to; `client/.env`, `.env.local` and
+`.env.production` are read by python-dotenv, by npm's dotenv (Create React App, Next.js), or by Node's own `util.parseEnv` (Vite),
+and no file says by which. The four disagree on quotes, comments, blanks and expansion: `read` gives only those ports that all
+four see, and leaves the others out.
 """
 
 from __future__ import annotations
@@ -10,14 +13,14 @@ import re
 
 from portward.errors import InvalidFile
 from portward.formats import urls
-from portward.formats.template import TemplateError, expand
+from portward.formats.template import TemplateError, default_numbers, expand
 from portward.formats.text import Lines
 from portward.model import Location, PortSpec, Role, Side, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 _BLANKS = " \t\v\f\r\x85\xa0"
 _NOT_BLANK = "\x1c\x1d\x1e\x1f"  # white space to Python, not to Go
@@ -27,6 +30,8 @@ _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 _PORT_NAME = re.compile(r"(?:^|_)PORT(?:_[0-9]+)?$", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]+")
 _RANGE = re.compile(r"[0-9]+(?:-[0-9]+)?")
+_AGREED_NAME = re.compile(r" *(?:export +)?[A-Za-z0-9_.-]+ *= *([\"']?)")
+_AGREED_END = re.compile(r" *(?: #[^\n]*)?\r?(?:\n|\Z)")
 
 
 class Variable(Record):
@@ -57,14 +62,38 @@ def is_port_name(name: str) -> bool:
 
 
 def read(text: str, path: str) -> list[PortSpec]:
-    """The ports of one file by itself. Raises InvalidFile where Compose would refuse it."""
-    return ports(parse(text, path))
+    """The ports of a file that Compose does not interpolate from, as far as its readers agree on them.
+
+    Raises InvalidFile where Compose would refuse a line: the others pass over it, each with another idea of where it ends.
+    """
+    parser = _Parser(text.removeprefix("\ufeff"), path, {}, expands=False)
+    variables = parser.parse()
+    first = 1 if text.startswith("\ufeff") else 0  # Node's parser loses the first name after a byte-order mark
+    agreed = tuple(each for each in variables.definitions[first:] if _is_agreed(parser.text, each))
+    return [spec for spec in ports(Variables(path, agreed)) if "#" not in _value_up_to(parser.text, spec)]
+
+
+def _is_agreed(text: str, variable: Variable) -> bool:
+    """Whether every reader sees the same name and value: one line, plain blanks, no escapes."""
+    start, end = variable.span.start, variable.span.end
+    name = _AGREED_NAME.fullmatch(text, text.rfind("\n", 0, start) + 1, start)
+    if name is None or not variable.raw or variable.raw[0] == "`" or set(variable.raw) & {"\\", "\r", "\n"}:
+        return False
+    return _AGREED_END.match(text, end + len(name[1])) is not None
+
+
+def _value_up_to(text: str, spec: PortSpec) -> str:
+    """What stands before a port in a value without quotes: npm's dotenv takes a `#` there for a comment."""
+    line = text[text.rfind("\n", 0, spec.span.start) + 1 : spec.span.start]
+    value = line.partition("=")[2].lstrip()
+    return "" if value[:1] in ("'", '"') else value
 
 
 def ports(variables: Variables, names: Collection[str] = ()) -> list[PortSpec]:
     """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs that write one.
 
-    A variable among `names` holds a port whatever it is called, and also when it takes it from another variable.
+    So is the number that a value falls back to, `${WEB_PORT:-5000}`, where the file was read with its values expanded. A
+    variable among `names` holds a port whatever it is called, and also when it takes it from another variable.
     """
     found: list[PortSpec] = []
     for variable in variables.definitions:
@@ -74,6 +103,8 @@ def ports(variables: Variables, names: Collection[str] = ()) -> list[PortSpec]:
         elif named and _RANGE.fullmatch(variable.value):
             spec = _spec(variable, Role.HOST, Side.HOST, variable.span, variable.value)
             found.append(spec.replace(variables=(variable.name, *used(variable))))
+        if variable.value != variable.raw:
+            found += _fallbacks(variable, named)
         found += (
             _spec(variable, Role.URL, urls.side(url.host), url.span, url.port, url.host)
             for url in urls.find(variable.raw, variable.span.start)
@@ -87,6 +118,18 @@ def used(variable: Variable) -> tuple[str, ...]:
         return expand(variable.raw, {}).variables if "$" in variable.raw else ()
     except TemplateError:
         return ()
+
+
+def _fallbacks(variable: Variable, named: bool) -> Iterator[PortSpec]:
+    """The numbers of `PORT=${WEB_PORT:-5000}` and `URL=http://localhost:${WEB_PORT:-5000}`."""
+    start = variable.span.start
+    for default in default_numbers(variable.raw):
+        is_all = default.whole == Span(0, len(variable.raw)) and (named or is_port_name(variable.name))
+        if is_all or any(is_port_name(name) for name in default.names):
+            span = Span(start + default.span.start, start + default.span.end)
+            number = variable.raw[default.span.start : default.span.end]
+            names = (*default.names, variable.name) if is_all else default.names
+            yield _spec(variable, Role.FALLBACK, Side.HOST, span, number).replace(variables=tuple(dict.fromkeys(names)))
 
 
 def _spec(variable: Variable, role: Role, side: Side, span: Span, port: str, host: str | None = None) -> PortSpec:
@@ -113,8 +156,9 @@ def parse(text: str, path: str, environment: Mapping[str, str] | None = None) ->
 
 
 class _Parser:
-    def __init__(self, text: str, path: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, text: str, path: str, environment: Mapping[str, str], *, expands: bool = True) -> None:
         self.text = text
+        self.expands = expands
         self.at = 0
         self.lines = Lines(path, text)
         self.path = path
@@ -201,6 +245,8 @@ class _Parser:
         self._define(name, value, Span(start + 1, end))
 
     def _expand(self, raw: str, start: int) -> str:
+        if not self.expands:
+            return raw
         try:
             return expand(raw, {**self.values, **self.environment}).text
         except TemplateError as error:

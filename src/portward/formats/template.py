@@ -14,9 +14,10 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_DEFAULT_NUMBER = re.compile(r"(?<![$\\])(?P<names>(?:\$\{[A-Za-z_]\w*:?-)++)(?P<port>[1-9][0-9]{0,9})(?P<close>\}++)")
 _OPERATORS = (":?", ":-", ":+", "?", "-", "+")
 
 
@@ -61,6 +62,23 @@ class Expansion(Record):
                 found.append(piece)
             offset += len(piece.text)
         return tuple(found)
+
+
+class Default(Record):
+    """A number that variables fall back to, outermost first: where its digits stand in a template, and its whole expression."""
+
+    names: tuple[str, ...]
+    span: Span
+    whole: Span
+
+
+def default_numbers(template: str) -> Iterator[Default]:
+    """The numbers of every `${NAME:-5000}` and `${NAME:-${OTHER-5000}}` in a template."""
+    for match in _DEFAULT_NUMBER.finditer(template):
+        names = re.findall(r"\w+", match["names"])
+        if len(names) <= len(match["close"]):
+            end = match.start("close") + len(names)
+            yield Default(tuple(names), Span(*match.span("port")), Span(match.start(), end))
 
 
 def expand(template: str, values: Mapping[str, str]) -> Expansion:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from portward.model import Location, PortSpec, Role, Side, Span
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 _LONGEST_EXCERPT = 120
@@ -28,6 +30,38 @@ class Lines:
         """The place of a code point; line and column start at 1."""
         line = bisect_right(self._starts, offset)
         return Location(self.path, line, offset - self._starts[line - 1] + 1)
+
+
+class Passage(Record):
+    """Text taken out of a file, perhaps unescaped or joined from several lines, that knows where each character stands.
+
+    `origins` are the offsets in the file, one for each character: -1 for one that the file spells in another way (`\\u0035`).
+    """
+
+    text: str
+    origins: Sequence[int]
+
+    @classmethod
+    def of(cls, text: str, start: int, end: int) -> Passage:
+        """A stretch of the file's text, as it is."""
+        return cls(text[start:end], range(start, end))
+
+    @classmethod
+    def join(cls, parts: Iterable[Passage]) -> Passage:
+        """The parts, one after the other."""
+        parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return cls("".join(part.text for part in parts), [origin for part in parts for origin in part.origins])
+
+    def part(self, start: int, end: int) -> Passage:
+        """The characters from `start` up to, not including, `end`."""
+        return Passage(self.text[start:end], self.origins[start:end])
+
+    def span(self, start: int, end: int) -> Span | None:
+        """Where these characters, at least one, stand in the file: None if it does not write them so, side by side."""
+        first, last = self.origins[start], self.origins[end - 1]
+        return Span(first, last + 1) if first >= 0 and last - first == end - 1 - start else None
 
 
 class Source:
@@ -61,8 +95,16 @@ class Source:
         )
 
     def line(self, offset: int) -> str:
-        """The line that a code point is in, without blanks round it, cut to a length that can be shown."""
-        start = self.text.rfind("\n", 0, offset) + 1
-        end = self.text.find("\n", offset)
-        line = self.text[start : end if end >= 0 else len(self.text)].strip()
-        return line if len(line) <= _LONGEST_EXCERPT else line[: _LONGEST_EXCERPT - 1] + "…"
+        """The line that a code point is in, without blanks round it; of a long one, the part that shows the code point."""
+        reach = 4 * _LONGEST_EXCERPT
+        start = self.text.rfind("\n", max(0, offset - reach), offset) + 1 or max(0, offset - reach)
+        end = self.text.find("\n", offset, offset + reach)
+        line = self.text[start : end if end >= 0 else offset + reach]
+        at = offset - start - (len(line) - len(line.lstrip()))
+        line = line.strip()
+        if len(line) <= _LONGEST_EXCERPT:
+            return line
+        first = max(0, min(at - _LONGEST_EXCERPT // 2, len(line) - _LONGEST_EXCERPT))
+        shown = line[first : first + _LONGEST_EXCERPT]
+        shown = shown if first == 0 else "…" + shown[1:]
+        return shown if first + _LONGEST_EXCERPT >= len(line) else shown[:-1] + "…"

@@ -1,6 +1,8 @@
-"""Ports inside URLs: `http://localhost:5000/api`, `postgres://user:secret@db:5432/app`, `ws://[::1]:3001`.
+"""Ports inside URLs: `http://localhost:5000/api`, `postgres://user:secret@db:5432/app`, `mongodb://a:27017,b:27018/app`.
 
-Only a URL that writes its port is of interest. Grammar: RFC 3986, section 3.2 (authority).
+Only a port that the URL writes is of interest, never the default of its scheme. Grammar: RFC 3986, section 3.2 (authority),
+read as the libraries of databases do: a user's name and password end at the last `@`, whatever is in them, and where a scheme
+allows several hosts, they are divided by commas (libpq 34.1.1.3, the MongoDB and RabbitMQ URI specifications, JDBC drivers).
 """
 
 from __future__ import annotations
@@ -14,17 +16,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://"
-    r"(?:[^\s/?#@'\"`<>\[\]]*@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?)"
-    r":(?P<port>[0-9]{1,10})(?![0-9A-Za-z_:.@-])"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}\Z")
+_LONGEST_SCHEME = 32
+_WHOLE = 4  # digits
+_AUTHORITY = re.compile(r"(?:\$\{[^{}\s]*+\}|[^\s/?#'\"`<>\\])*+")
+_HOST_AND_PORT = re.compile(
+    r"(?P<host>\[[0-9A-Za-z:.%_-]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[+*]|\$\{\w+:?-(?P<usual>[\w.-]+)\})"
+    r":(?P<port>[0-9]{1,10})(?![0-9A-Za-z_]|[:.@-]+[0-9A-Za-z_@])"
 )
-_HERE = ("localhost", "0.0.0.0", "::1", "::", "host.docker.internal", "gateway.docker.internal")
+_ORACLE = re.compile(
+    r"jdbc:oracle:thin:[^\s'\"`@]{0,200}+@(?://)?(?P<host>[A-Za-z0-9_.-]+):(?P<port>[0-9]{1,10})(?![0-9A-Za-z_])"
+)
+_HERE = ("localhost", "0.0.0.0", "::1", "::", "+", "*", "host.docker.internal", "gateway.docker.internal")
+_OF_SEVERAL_HOSTS = {
+    *("amqp", "amqps", "cassandra", "elasticsearch", "etcd", "kafka", "loadbalance", "mariadb", "memcached", "mongodb"),
+    *("mysql", "nats", "postgres", "postgresql", "redis", "redis-cluster", "redis-sentinel", "rediss", "replication"),
+    *("sentinel", "zk", "zookeeper"),
+}
 
 
 class UrlPort(Record):
-    """A URL's scheme, host (brackets off) and port as text, with the port's span."""
+    """A URL's scheme, one of its hosts (brackets off) and the port of that host as text, with the port's span."""
 
     scheme: str
     host: str
@@ -33,11 +45,40 @@ class UrlPort(Record):
 
 
 def find(text: str, offset: int = 0) -> Iterator[UrlPort]:
-    """Every URL in the text that writes a port. `offset` is added to the spans."""
-    for match in _URL.finditer(text):
+    """Every port that a URL in the text writes. `offset` is added to the spans.
+
+    A host that is a variable with a default (`${DB_HOST:-db}`) is its default; one without is not given, for nobody can
+    tell whose port that is.
+    """
+    mark = text.find("://")
+    while mark >= 0:
+        scheme = _SCHEME.search(text[max(0, mark - _LONGEST_SCHEME) : mark])
+        start = mark + len("://")
+        authority = _AUTHORITY.match(text, start)
+        if scheme and authority:
+            yield from _ports(scheme.group().lower(), text, start, authority.end(), offset)
+        mark = text.find("://", start)
+    for match in _ORACLE.finditer(text) if "jdbc:oracle:" in text else ():
         start, end = match.span("port")
-        host = match["host"].strip("[]")
-        yield UrlPort(match["scheme"].lower(), host, match["port"], Span(start + offset, end + offset))
+        yield UrlPort("oracle", match["host"], match["port"], Span(start + offset, end + offset))
+
+
+def _ports(scheme: str, text: str, start: int, end: int, offset: int) -> Iterator[UrlPort]:
+    start = max(start, text.rfind("@", start, end) + 1)
+    is_list = scheme.partition("+")[0] in _OF_SEVERAL_HOSTS
+    while start < end:
+        comma = text.find(",", start, end) if is_list else -1
+        match = _HOST_AND_PORT.match(text, start, comma if comma >= 0 else len(text))
+        if match and match.end() <= end and not _goes_on(text, match):
+            host = match["usual"] or match["host"].strip("[]")
+            span = Span(match.start("port") + offset, match.end("port") + offset)
+            yield UrlPort(scheme, host, match["port"], span)
+        start = comma + 1 if comma >= 0 else end
+
+
+def _goes_on(text: str, match: re.Match[str]) -> bool:
+    """Whether the number is but the beginning of one: `:50${SUFFIX}`, `:50%d`. What follows a whole port is the path."""
+    return len(match["port"]) < _WHOLE and text[match.end() : match.end() + 1] in ("$", "%", "{")
 
 
 def is_loopback(host: str) -> bool:
