@@ -7,6 +7,8 @@ Method
     the same state (`benchmarks.states`), and a ratio is the median of the rounds' own ratios, so that a slow moment
     meets both. Before it is timed, each command must have shown what it is asked for.
 
+    On the small state there is no goal: the start of Python is most of what any answer costs there.
+
     Nothing here fails for being slow: the table says whether a goal is met, and the reader decides. Timed tests do not
     belong into the suite, for they fail on a busy machine.
 """
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GUIDE_PORTS = ("3000", "5000", "8080", "1234", "11434", "27017", "6379")
-TAKEN_PORTS = ("3000", "5000", "27017")
 GUIDE_LOOP = f'for port in {" ".join(GUIDE_PORTS)}; do lsof -i :$port || echo "Port $port is available"; done'
 
 SMALL = states.State(listeners=10, processes=20)
@@ -56,12 +57,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Work:
-    """A command of ours and one of a peer that answer the same question, and the most that ours may cost of it."""
+    """A command of ours and one of a peer that answer the same question, and the most that ours is to cost of it."""
 
     name: str
     ours: Command
     peer: Command
-    goal: float
+    goal: float | None
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class Result:
     def row(self) -> list[str]:
         """The cells of the table."""
         ours, peer = (f"{median(column) * 1000:.1f}" for column in zip(*self.pairs, strict=True))
-        met = "yes" if self.ratio <= self.work.goal else "NO"
-        return [self.work.name, ours, peer, _ratio(self.ratio), f"<= {_ratio(self.work.goal)}", met]
+        goal = self.work.goal
+        judged = ["-", "-"] if goal is None else [f"<= {_ratio(goal)}", "yes" if self.ratio <= goal else "NO"]
+        return [self.work.name, ours, peer, _ratio(self.ratio), *judged]
 
 
 def main() -> int:
@@ -137,14 +139,16 @@ def facts(python: Path) -> Iterable[str]:
 
 def _on_small(folder: Path, rounds: int) -> list[Result]:
     with _state(SMALL):
-        return compare([_check(folder, SMALL)], rounds)
+        return compare([_check(folder, SMALL), _ls(folder, SMALL)], rounds)
 
 
 def _on_large(folder: Path, rounds: int) -> list[Result]:
     with _state(LARGE):
         results = compare([_check(folder, LARGE), _ls(folder, LARGE), _start(folder)], rounds)
-        with states.listening([int(port) for port in TAKEN_PORTS]):
-            return results + compare([_check(folder, LARGE, TAKEN_PORTS)], rounds)
+        for taken in (GUIDE_PORTS[:3], GUIDE_PORTS):
+            with states.listening([int(port) for port in taken]):
+                results += compare([_check(folder, LARGE, taken)], rounds)
+        return results
 
 
 def _on_busy(folder: Path, rounds: int) -> list[Result]:
@@ -168,7 +172,7 @@ def _check(folder: Path, state: states.State, taken: Collection[str] = ()) -> Wo
         f"check 7 ports, {len(taken) or 'none'} taken ({state.processes} processes) : lsof loop of the guide",
         Command([str(folder / "portward"), "check", *GUIDE_PORTS], ours),
         Command(["/bin/bash", "-c", GUIDE_LOOP], peer),
-        goal=1 / 5,
+        goal=1 / 5 if state.processes > SMALL.processes else None,
     )
 
 
@@ -180,7 +184,7 @@ def _ls(folder: Path, state: states.State) -> Work:
         f"ls ({state.processes} processes{connections}) : lsof -i -P -n",
         Command([str(folder / "portward"), "ls"], ports),
         Command(["lsof", "-i", "-P", "-n"], ports),
-        goal=1 / 2,
+        goal=1 / 2 if state.processes > SMALL.processes else None,
     )
 
 

@@ -267,8 +267,9 @@ def test_forbidden_socket() -> None:
         ("tcp://builder.example:2376", "another machine"),
         ("https://builder.example:2376", "another machine"),
         ("ssh://root@builder.example", "another machine"),
-        ("tcp://", "is not asked"),
-        ("nonsense", "is not asked"),
+        ("tcp://[2001:db8::7]:2375", "another machine"),
+        ("tcp://", "not the address of an engine"),
+        ("nonsense", "not the address of an engine"),
     ],
 )
 def test_engine_of_another_machine(address: str, reason: str) -> None:
@@ -284,6 +285,13 @@ def test_tcp_of_this_machine() -> None:
         containers, skipped = engine.read({"DOCKER_HOST": pretended.address})
     assert len(containers) == 1
     assert skipped == []
+
+
+def test_tcp_of_another_address_of_this_machine() -> None:
+    """Not only 127.0.0.1 is this machine: an address that can be bound is, and an engine there is asked."""
+    with PretendedEngine(lambda _path: [http([WEB])], tcp=True) as pretended:
+        elsewhere = pretended.address.replace("127.0.0.1", "127.0.0.3")
+        assert only_skipped(engine.read({"DOCKER_HOST": elsewhere})) == "nothing answers at its socket"
 
 
 def _context(folder: Path, name: str, host: str) -> None:

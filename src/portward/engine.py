@@ -7,6 +7,7 @@ needed, whose import would cost more than the rest of a look at one port.
 
 from __future__ import annotations
 
+import _socket  # what `socket` is built on: all that is needed, for a tenth of the start-up
 import os
 import time
 
@@ -124,7 +125,8 @@ class Engine:
 
     def _ask(self, path: str, deadline: float) -> tuple[int, bytes]:
         request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
-        with _connect(self.address, deadline) as connection:
+        connection = _connect(self.address, deadline)
+        try:
             connection.sendall(request.encode("ascii"))
             answer = bytearray()
             while chunk := connection.recv(1 << 16):
@@ -132,6 +134,8 @@ class Engine:
                 if len(answer) > _LARGEST_ANSWER_BYTES:
                     raise OSError("the answer is too large")
                 connection.settimeout(_left(deadline))
+        finally:
+            connection.close()
         head, _, body = bytes(answer).partition(b"\r\n\r\n")
         status = head.split(None, 2)[1:2]
         if not status or not status[0].isdigit():
@@ -229,27 +233,51 @@ def _field(path: str, *keys: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _connect(address: str, deadline: float) -> socket.socket:
-    import socket  # only where there is an engine: most of a machine's looks need none of its classes
-
+def _connect(address: str, deadline: float) -> _socket.socket:
     scheme, _, rest = address.partition("://")
     if scheme == "unix":
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(_left(deadline))
-        try:
-            connection.connect(rest)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return _connect_here(rest, deadline)
+    if not rest:
+        raise OSError("that is not the address of an engine: unix:///PATH or tcp://HOST:PORT")
+    import socket
+
     host, _, port = rest.rstrip("/").rpartition(":")
     if scheme not in ("tcp", "http", "https") or not port.isdecimal():
         raise OSError(f"an engine by {scheme}:// is not asked: it is on another machine, whose ports are not ours")
-    if not host.strip("[]").startswith("127.") and host.strip("[]") not in ("localhost", "::1"):
+    if not _is_ours(host.strip("[]")):
         raise OSError("it is on another machine, whose ports are not ours")
     connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_left(deadline))
     if scheme == "https" or os.environ.get("DOCKER_TLS_VERIFY"):
         return _secure(connection, host.strip("[]"))
+    return connection
+
+
+def _is_ours(host: str) -> bool:
+    """Whether a host is this machine: its usual name, or an address of it. No name is looked up, which may take long."""
+    if host == "localhost":
+        return True
+    try:
+        probe = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, _socket.SOCK_STREAM)
+    except OSError:
+        return False
+    try:
+        numeric = _socket.inet_ntop(probe.family, _socket.inet_pton(probe.family, host))
+        probe.bind((numeric, 0))
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def _connect_here(path: str, deadline: float) -> _socket.socket:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_left(deadline))
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -60,9 +60,9 @@ def _settle_streams() -> None:
 
 def module_of(verb: str) -> ModuleType:
     """The module of a verb's family, loaded now. "glance" is `portward` without a verb."""
-    from importlib import import_module
-
-    return import_module(f"portward.cli.{VERBS[verb][0] if verb in VERBS else 'project'}")
+    name = f"portward.cli.{VERBS[verb][0] if verb in VERBS else 'project'}"
+    __import__(name)  # importlib's own function would have to be imported first
+    return sys.modules[name]
 
 
 def _run(words: list[str]) -> int:

@@ -1,10 +1,9 @@
-"""Help, as argparse prints it, and the version. Loaded only to show them."""
+"""Help, as argparse prints it. Loaded only to show it."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, HelpFormatter
 
-from portward import __version__
 from portward.cli import VERBS, say
 from portward.cli.parser import declare
 
@@ -13,11 +12,8 @@ if TYPE_CHECKING:
     from argparse import Action
 
 
-def show(verb: str | None, *, version: bool) -> None:
-    """Prints the help of a verb, of `portward` alone for None, or the version."""
-    if version:
-        say([f"portward {__version__}"])
-        return
+def show(verb: str | None) -> None:
+    """Prints the help of a verb, or of `portward` alone for None."""
     parser = _of_verb(verb) if verb else _of_all()
     declare(verb, parser)
     say(parser.format_help().splitlines())

@@ -7,7 +7,8 @@ and positional arguments may come in any order.
 
 from __future__ import annotations
 
-from portward.cli import VERBS, module_of
+from portward import __version__
+from portward.cli import VERBS, module_of, say
 from portward.errors import UsageError
 from portward.records import Record
 
@@ -161,10 +162,13 @@ def parse(words: list[str]) -> Arguments | None:
     verb, position = _verb(words)
     rest = words[:position] + words[position + 1 :] if verb else words
     asked = next((word for word in rest if word in ("-h", "--help", "--version", "--")), "--")
+    if asked == "--version":
+        say([f"portward {__version__}"])
+        return None
     if asked != "--":
         from portward.cli import help as text
 
-        text.show(verb, version=asked == "--version")
+        text.show(verb)
         return None
     reader = Reader(f"portward {verb}" if verb else "portward")
     declare(verb, reader)
