@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from portward import catalog
 from portward.model import (
     Endpoint,
     Location,
@@ -17,7 +20,11 @@ from portward.model import (
     System,
     Transport,
 )
+from portward.ward import Portward
 from tests.judging import compose, found, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_privileged_port() -> None:
@@ -61,6 +68,7 @@ def test_an_ephemeral_port() -> None:
     assert "32768-60999" in finding.message
     assert found(snapshot(compose('"32768:80"')), "ephemeral-range")
     assert found(snapshot(compose('"32000-33000:80"')), "ephemeral-range")
+    assert found(snapshot(compose('"32000-62000:80"')), "ephemeral-range")
     assert not found(snapshot(compose('"32767:80"', '"61000:80"')), "ephemeral-range")
     kept = System(kept=(PortRange(50000, 50100),))
     assert not found(snapshot(compose('"50051:50051"'), system=kept), "ephemeral-range")
@@ -150,6 +158,19 @@ def test_what_is_not_customary() -> None:
     assert not found(production, "customary-port")
     pin = '[[pin]]\nservice = "web"\nport = 8080\nreason = "r"\n'
     assert not found(snapshot(compose('"8080:80"'), toml=pin), "customary-port")
+
+
+def test_each_port_is_offered_another(tmp_path: Path) -> None:
+    """Two ports of one service are told apart by their targets, and each has a free port of its own range."""
+    (tmp_path / "compose.yaml").write_text(
+        'services: {web: {image: x, ports: ["127.0.0.1:8080:80", "127.0.0.1:3000:90"]}}\n'
+    )
+    ward = Portward(str(tmp_path), environment={"DOCKER_HOST": "", "HOME": str(tmp_path)})
+    fixes = [finding.fixes[0].command or "" for finding in ward.check().findings if finding.rule == "customary-port"]
+    assert [fix.partition("=")[0] for fix in fixes] == ["portward set web", "portward set web:90"]
+    ports = [int(fix.partition("=")[2].split()[0]) for fix in fixes]
+    assert len(set(ports)) == 2
+    assert all(port in catalog.DEFAULT_RANGES["web"] for port in ports)
 
 
 def _kubernetes(text: str, published: str, side: Side = Side.CLUSTER) -> PortSpec:

@@ -211,9 +211,10 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
     words["stale-port-reference"] = "stale reference" + "s" * (rules.count("stale-port-reference") != 1)
     others = [finding.severity for finding in answer.findings if finding.rule not in words]
     found = [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
+    named = {finding.severity for finding in answer.findings if finding.rule in words}
     for severity in (Severity.ERROR, Severity.WARNING):
         count = others.count(severity)
-        found += [f"{count} {'more ' * bool(found)}{severity}{'s' * (count != 1)}"] if count else []
+        found += [f"{count} {'more ' * (severity in named)}{severity}{'s' * (count != 1)}"] if count else []
     counts += [f"{running} running"] if running else []
     return ", ".join([*counts, *found] if found or running else [*counts, "all free"])
 

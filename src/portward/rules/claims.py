@@ -55,7 +55,7 @@ def places(service: Service, spec: PortSpec) -> tuple[Location, ...]:
 
 def move(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Fix, ...]:
     """The way to another port, where one is known to be free and nothing pins the service to this one."""
-    port = snapshot.free.get(service.name)
+    port = snapshot.free.get(spec, snapshot.free.get(service.name))
     if port is None or spec.range is None or len(spec.range) > 1 or snapshot.settings.pin(service.name, spec.range):
         return ()
     ports = snapshot.ranges.get(service.kind)

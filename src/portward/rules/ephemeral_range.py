@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portward.model import PortSpec, Service, Snapshot
+    from portward.model import PortRange, PortSpec, Service, Snapshot
 
 RULE = "ephemeral-range"
 SEVERITY = Severity.WARNING
@@ -29,11 +29,13 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each published port in the range that the system does not keep out of it."""
     system = snapshot.system
     for service, spec in chosen(snapshot):
-        if spec.range and any(
-            port in system.ephemeral and not any(port in kept for kept in system.kept)
-            for port in (spec.range.low, spec.range.high)
-        ):
+        ports = spec.range
+        if ports and ports.overlaps(system.ephemeral) and not any(_lies_in(ports, kept) for kept in system.kept):
             yield _finding(snapshot, service, spec)
+
+
+def _lies_in(ports: PortRange, kept: PortRange) -> bool:
+    return ports.low in kept and ports.high in kept
 
 
 def _finding(snapshot: Snapshot, service: Service, spec: PortSpec) -> Finding:

@@ -39,7 +39,8 @@ _CLIENTS = (
     "curl", "wget", "nc", "psql", "pg_isready", "pg_dump", "mysql", "mysqladmin", "mysqldump", "mariadb", "redis-cli", "mongo",
     "mongosh", "wait-for-it", "wait-for-it.sh", "dockerize",
 )  # fmt: skip
-_LOOPBACK = re.compile(r"(?:https?://)?(?:127(?:\.\d{1,3}){3}|localhost|\[?::1\]?)(?::\d+)?")
+_HOST = r"(?:127(?:\.\d{1,3}){3}|localhost|\[?::1\]?)"
+_LOOPBACK = re.compile(rf"(?:https?://)?{_HOST}(?::\d+)?")
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
@@ -72,8 +73,7 @@ def _said(service: Service) -> tuple[str, str] | None:
 
 def _finding(service: Service, spec: PortSpec, said: str, key: str) -> Finding:
     place = service.place(key)
-    everywhere = re.sub(_LOOPBACK.pattern.rpartition("(?::")[0], "0.0.0.0", said)
-    fix = Fix(f"write `{everywhere}` there", None, True)
+    fix = Fix(f"write `{re.sub(_HOST, '0.0.0.0', said)}` there", None, True)
     return Finding(
         rule=RULE,
         severity=SEVERITY,
