@@ -161,3 +161,33 @@ def test_links_modes_and_line_ends_stay(nexus: Path) -> None:
     assert os.readlink(nexus / ".env") == "config/ports.env"
     assert real.read_bytes() == b"\xef\xbb\xbf" + text.replace("\r\nPORT=5000", "\r\nPORT=5001").encode()
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_init_writes_settings_to_begin_with(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A portward.toml that decides nothing yet; a second time there is nothing to do, and undo removes it."""
+    before = _bytes(nexus)
+    status, document = _json(capsys, "-C", nexus, "init")
+    assert (status, document["written"]) == (0, False)
+    assert _bytes(nexus) == before
+    assert _json(capsys, "-C", nexus, "init", "--write")[0] == 0
+    assert (nexus / "portward.toml").is_file()
+    assert main(["-C", str(nexus), "-q", "check", "1"]) in (0, 1)  # it is read, and nothing is wrong with it
+    assert _json(capsys, "-C", nexus, "init")[0] == 1
+    assert _json(capsys, "-C", nexus, "undo")[0] == 0
+    assert _bytes(nexus) == before
+
+
+def test_docs_keeps_the_table_true(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table goes between markers in the README; it is stale once a port moves by hand, and `set` keeps it true."""
+    assert main(["-C", str(nexus), "docs", "--check"]) == 1
+    assert main(["-C", str(nexus), "docs", "--write"]) == 0
+    text = (nexus / "README.md").read_text("utf-8")
+    assert text.startswith((NEXUS / "README.md").read_text("utf-8"))
+    assert "| backend | 5000 | 5000 | `PORT` | docker-compose.yml |" in text
+    assert main(["-C", str(nexus), "docs", "--check"]) == 0
+    assert main(["-C", str(nexus), "set", "backend=5001", "--write"]) == 0
+    assert "| backend | 5001 | 5000 | `PORT` | docker-compose.yml |" in (nexus / "README.md").read_text("utf-8")
+    assert main(["-C", str(nexus), "docs", "--check"]) == 0
+    (nexus / ".env").write_text((nexus / ".env").read_text("utf-8").replace("PORT=5001", "PORT=5002"))
+    assert main(["-C", str(nexus), "docs", "--check"]) == 1
+    capsys.readouterr()

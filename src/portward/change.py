@@ -14,9 +14,10 @@ from portward.plan import Move, Plan, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from portward.arguments import Wish
+    from portward.formats.markdown import PortRow
     from portward.journal import Journal, Undo
     from portward.model import Edit, Link, Project, Settings
     from portward.workspace import Files
@@ -68,6 +69,12 @@ class Draft:
         }
         return journal.write(changes, verb=verb)
 
+    def change(self, journal: Journal, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
+        """What it would change, line by line; with `write`, what it has changed."""
+        found = [change for path, text in self.new.items() for change in _line_changes(path, self._before(path), text)]
+        answer = Changes(tuple(found), self.diff(), remarks=tuple(remarks))
+        return answer.replace(undo=self.write(journal, verb), written=True) if write and found else answer
+
     def _before(self, path: str) -> str | None:
         try:
             return self._texts(path)
@@ -84,6 +91,7 @@ class Session:
     def __init__(
         self,
         project: Project,
+        paths: Sequence[str],
         texts: Texts,
         declared: Callable[[Callable[[str], str]], Project],
         journal: Journal,
@@ -93,6 +101,7 @@ class Session:
         self.project = project
         self.settings = settings
         self.remarks = remarks
+        self._paths = paths
         self._texts = texts
         self._declared = declared
         self._journal = journal
@@ -118,6 +127,34 @@ class Session:
         if not write or not planned.edits:
             return answer
         return answer.replace(undo=draft.write(self._journal, verb), written=True)
+
+    def document(self, *, write: bool) -> Changes:
+        """The table of ports in the project's document, as it should be."""
+        from portward.formats.markdown import BEGIN, port_table, with_table
+
+        documents = [path for path in self._paths if path.endswith((".md", ".mdx"))]
+        marked = next((path for path in documents if BEGIN in self._texts(path)), None)
+        readme = next((path for path in documents if path.upper().startswith("README.")), None)
+        path = marked or readme or "PORTS.md"
+        before = self._texts(path) if path in documents else "# Ports\n"
+        draft = Draft(self._texts, {path: with_table(before, port_table(_rows(self.project)), path)})
+        return draft.change(self._journal, "docs", write, self.remarks)
+
+
+def _rows(project: Project) -> Iterator[PortRow]:
+    """A row for each published port of each service, also of those behind a profile."""
+    from portward.formats.markdown import PortRow
+
+    for service in (*project.services, *project.inactive):
+        for spec in service.claims:
+            protocol = "" if spec.protocol.lower() == "tcp" else f"/{spec.protocol.lower()}"
+            yield PortRow(
+                service.name,
+                f"{spec.published}{protocol}" if spec.published else "",
+                f"{spec.target}{protocol}" if spec.target else "",
+                spec.variables[0] if spec.variables else None,
+                spec.location.path,
+            )
 
 
 def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> None:

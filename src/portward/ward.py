@@ -466,6 +466,30 @@ class Portward:
         taken_back = journal.undo(dry_run=dry_run)
         return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
 
+    def docs(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
+        """The project's port table between its markers in a document: the first Markdown file that has them, else the README.
+
+        No changes where the table is there and true. Only with `write` is the document changed. Raises as `set_ports` does.
+        """
+        session = self._session(options)
+        return session.document(write=write)
+
+    def init(self, *, write: bool = False) -> Changes:
+        """A `portward.toml` to begin with, in the project's root, or in this folder outside of any project.
+
+        No changes where there is one already. Only with `write` is it written. Raises Unavailable where it cannot be.
+        """
+        from portward.answers import Changes
+        from portward.change import Draft, Texts
+        from portward.formats.settings import beginning
+        from portward.workspace import SETTINGS, Files
+
+        root = self.root or self._folder
+        files = self._files or Files(root)
+        if SETTINGS in files.top()[0]:
+            return Changes((), "", remarks=(f"{SETTINGS} is there already",))
+        return Draft(Texts(files), {SETTINGS: beginning()}).change(self._journal(root), "init", write)
+
     def _session(self, options: ComposeOptions | None) -> Session:
         from portward.change import Session, Texts
         from portward.formats import format_of
@@ -480,13 +504,14 @@ class Portward:
         def declared(read: Callable[[str], str]) -> Project:
             return self._declared(paths, unseen, read, options, settings)
 
-        return Session(declared(texts), texts, declared, journal, settings, remarks)
+        return Session(declared(texts), paths, texts, declared, journal, settings, remarks)
 
-    def _journal(self) -> Journal:
+    def _journal(self, root: str | None = None) -> Journal:
         from portward.journal import Journal, changes_folder
 
-        assert self.root is not None
-        return Journal(self.root, changes_folder(self.environment), clock=self._clock)
+        root = root or self.root
+        assert root is not None
+        return Journal(root, changes_folder(self.environment), clock=self._clock)
 
     def _snapshot(self, project: Project, all_netns: bool, settings: Settings) -> Snapshot:
         from portward import catalog

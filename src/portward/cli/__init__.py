@@ -20,6 +20,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "services": ("project", "what the project declares, and its state now"),
     "set": ("change", "gives a service another port, everywhere that it is written"),
     "resolve": ("change", "moves the fewest ports that clear every conflict"),
+    "docs": ("change", "the project's port table in Markdown, kept true"),
+    "init": ("change", "a portward.toml to begin with"),
     "undo": ("change", "takes the last write back"),
     "find": ("look", "free ports; nothing is recorded"),
     "catalog": ("look", "what a port is customarily used for"),

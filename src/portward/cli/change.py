@@ -1,4 +1,4 @@
-"""The verbs that change a project's files: set, resolve, undo. They show what they would do until --write."""
+"""The verbs that change a project's files: set, resolve, docs, init, undo. They show what they would do until --write."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ def resolve(arguments: Arguments) -> int:
     """`portward resolve`"""
     answer = open_ward(arguments).resolve(write=arguments.write, options=compose_options(arguments))
     return _shown(arguments, answer, "portward resolve", "Nothing to resolve: no declared port is in anybody's way.")
+
+
+def add_docs(parser: Declares) -> None:
+    parser.add_argument("--check", action="store_true", help="only the answer: exit 1 where the table is not true")
+    _add_write(parser)
+    add_compose(parser)
+
+
+def docs(arguments: Arguments) -> int:
+    """`portward docs`"""
+    answer = open_ward(arguments).docs(
+        write=arguments.write and not arguments.check, options=compose_options(arguments)
+    )
+    status = _shown(arguments, answer, "portward docs", "The port table is there, and true.")
+    return 1 - status if arguments.check else 0
+
+
+def add_init(parser: Declares) -> None:
+    _add_write(parser)
+
+
+def init(arguments: Arguments) -> int:
+    """`portward init`"""
+    answer = open_ward(arguments).init(write=arguments.write)
+    return _shown(arguments, answer, "portward init", "Nothing to begin: this project has its settings.")
 
 
 def add_undo(parser: Declares) -> None:

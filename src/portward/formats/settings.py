@@ -44,8 +44,45 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Every key, and the keys of one entry where the key is a list of tables."""
 
+_BEGINNING = """# What this project decided about its ports. Every key: docs/settings.md of Portward.
+
+# Where these files describe what serves strangers, exposure is judged more strictly.
+# production = true
+
+# The ports that Portward picks from for each kind of service, both ends inclusive.
+[ranges]
+# ai = "10000-10999"
+# api = "11000-11999"
+# database = "12000-12999"
+# web = "13000-13999"
+
+# A service's kind, where neither its image nor its name tells it.
+[kinds]
+# ledger = "database"
+
+# How a rule is judged here: error, warning, note or off.
+[severity]
+# customary-port = "off"
+
+# A port that a service must keep, and why.
+# [[pin]]
+# service = "web"
+# port = 8080
+# reason = "the OAuth provider knows no other address"
+
+# Findings that are lived with, and why.
+# [[ignore]]
+# rule = "exposed-database"
+# service = "ledger"
+# reason = "the test network has no way in from outside"
+"""
 OFF = "off"
 _STORE = re.compile(r"sqlite:///.+|etcds?://.+")
+
+
+def beginning() -> str:
+    """A settings file to begin with: every key with an example, and nothing decided yet."""
+    return _BEGINNING
 
 
 def parse(text: str, path: str, rules: Collection[str], kinds: Collection[str]) -> Settings:

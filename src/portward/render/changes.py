@@ -82,7 +82,7 @@ def _diff(diff: str, paint: Paint) -> Iterator[str]:
 def _closing(answer: Changes, command: str) -> str:
     files = len({change.path for change in answer.changes})
     count = f"{files} file{'s' * (files != 1)}"
-    if answer.planned is None:
+    if answer.verb is not None:
         verb = f"`{answer.verb}`"
         return f"Took {verb} back in {count}." if answer.written else f"Nothing written. `{command}` takes {verb} back."
     if not answer.written:
