@@ -68,6 +68,9 @@ def test_the_backend_has_both_sides() -> None:
         ("docker-compose.yml:22:24", 5000, "container"),
         ("docker-compose.yml:24:13", 5000, "container"),
         ("docker-compose.yml:41:36", "5000", "container"),
+        ("README.md:11:19", "5000", "host"),
+        ("README.md:11:26", 5000, "container"),
+        ("README.md:20:22", "5000", "container"),
     }
 
 

@@ -32,6 +32,7 @@ _NOT_OURS = {
     "coverage",
     "__pycache__",
 }
+_HIDDEN_BUT_OURS = {".devcontainer", ".nginx", ".streamlit", ".vscode"}
 _DEEPEST = 6
 _MOST_FILES = 20_000
 _LARGEST_FILE_BYTES = 4 << 20
@@ -105,8 +106,9 @@ class Files:
     def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], list[Skipped]]:
         """Sorted paths for which `wanted` says yes, and what of the tree could not be seen.
 
-        Hidden folders, links to folders, and folders of dependencies or built output are not entered; nor are projects
-        of their own below this one (`.git`, a Compose file, a portward.toml), nor anything more than six folders deep.
+        Hidden folders (but the few that hold a project's own configuration), links to folders, and folders of
+        dependencies or built output are not entered; nor are projects of their own below this one (`.git`, a Compose
+        file, a portward.toml), nor anything more than six folders deep.
         """
         found: list[str] = []
         skipped: list[Skipped] = []
@@ -132,8 +134,12 @@ class Files:
         return sorted(name for name, is_folder in self._entries("", skipped) if not is_folder), skipped
 
     def _is_ours(self, path: str, name: str) -> bool:
+        if name in _HIDDEN_BUT_OURS:
+            return True
         if name in _NOT_OURS or name.startswith("."):
             return False
+        if path.startswith(".devcontainer/"):
+            return True  # a Compose file there makes it no project of its own
         return not any(os.path.lexists(os.path.join(self.root, path, marker)) for marker in _MARKERS)
 
     def _entries(self, folder: str, skipped: list[Skipped]) -> list[tuple[str, bool]]:

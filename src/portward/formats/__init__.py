@@ -46,6 +46,36 @@ FORMATS: dict[str, tuple[str, ...]] = {
         *("constants.py", "conf.py", "celeryconfig.py", "__main__.py", "*_settings.py", "settings_*.py", "*_config.py"),
         *("gunicorn*.py", "hypercorn*.py", "*.conf.py", "settings/*.py", "config/*.py"),
     ),
+    "nginx": (
+        "nginx*.conf",
+        "*.nginx",
+        "default.conf",
+        "nginx/*.conf",
+        "conf.d/*.conf",
+        "sites-available/*",
+        "sites-enabled/*",
+        "*.conf.template",
+    ),
+    "devcontainer": ("devcontainer.json", ".devcontainer.json"),
+    "markdown": (
+        *(
+            f"{stem}*.{extension}"
+            for stem in ("README", "readme", "Readme", "PORTS", "ports", "PORT_", "PORT-")
+            for extension in ("md", "mdx")
+        ),
+        *(
+            "AGENTS.md",
+            "CLAUDE.md",
+            "GEMINI.md",
+            "CONTRIBUTING.md",
+            "DEVELOPMENT.md",
+            "INSTALL.md",
+            "SETUP.md",
+            "HACKING.md",
+        ),
+        "docs/*.md",
+    ),
+    "kubernetes": ("*.yaml", "*.yml"),
 }
 _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 

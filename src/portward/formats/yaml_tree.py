@@ -84,6 +84,10 @@ def parse(text: str, path: str) -> list[Node]:
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         problem = (error.problem or error.context or "not YAML").strip()
         raise InvalidFile(f"not valid YAML: {problem}", path=path, line=line, column=column) from None
+    except yaml.reader.ReaderError as error:  # a character that YAML forbids; libyaml counts bytes
+        place = lines.at(len(text.encode()[: error.position].decode(errors="ignore")))
+        message = f"not valid YAML: {error.reason}"
+        raise InvalidFile(message, path=path, line=place.line, column=place.column) from None
     except yaml.YAMLError as error:
         raise InvalidFile(f"not valid YAML: {error}", path=path) from None
     builder = _Builder(text, path, lines)
