@@ -123,6 +123,30 @@ def test_a_service_that_publishes_nothing_may_listen_on_loopback() -> None:
     assert not found(snapshot(compose(more="command: serve --host 127.0.0.1, ")), "loopback-only-in-container")
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "service", "is_found"),
+    [
+        ('EXPOSE 5000\nCMD ["uvicorn", "a:app", "--host", "127.0.0.1", "--port", "5000"]\n', "build: .", True),
+        ("EXPOSE 5000\nENTRYPOINT gunicorn -b 127.0.0.1:5000 app\n", "build: .", True),
+        ("CMD gunicorn -b 127.0.0.1:5000 app\n", "build: .", False),  # exposes nothing
+        ("EXPOSE 5000\nCMD gunicorn -b 0.0.0.0:5000 app\n", "build: .", False),
+        ("EXPOSE 1\nCMD serve --port 1 --host localhost\nCMD serve --port 1\n", "build: .", False),  # the last counts
+        ("EXPOSE 5000\nCMD gunicorn -b 127.0.0.1:5000 app\n", "build: ., command: serve", False),
+    ],
+)
+def test_an_image_that_listens_on_loopback(dockerfile: str, service: str, is_found: bool) -> None:
+    """The command of a Dockerfile that exposes a port, unless a service has another command."""
+    files = {
+        "compose.yaml": f'services: {{api: {{{service}, ports: ["5000:5000"]}}}}\n',
+        "Dockerfile": f"FROM x\n{dockerfile}",
+    }
+    findings = found(snapshot(files), "loopback-only-in-container")
+    assert bool(findings) is is_found
+    for finding in findings:
+        assert finding.locations[0].path == "Dockerfile"
+        assert "0.0.0.0" in finding.fixes[0].title
+
+
 def test_from_files_on_disk(tmp_path: Path) -> None:
     """The same by the library, from real files."""
     from portward.ward import Portward

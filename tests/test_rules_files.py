@@ -106,6 +106,9 @@ def test_a_bare_number_in_code() -> None:
     (finding,) = found(snapshot(files), "hardcoded-port")
     assert [str(place) for place in finding.locations] == ["index.js:1:12", "index.js:2:25"]
     assert "4000, 5000" in finding.message
+    assert finding.hint == "read it from the environment: `process.env.PORT || 4000`"
+    (finding,) = found(snapshot({"main.py": "app.run(port=5000)\n"}), "hardcoded-port")
+    assert finding.hint == 'read it from the environment: `os.environ.get("PORT", 5000)`'
 
 
 def test_an_override_that_appends() -> None:

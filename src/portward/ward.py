@@ -350,7 +350,8 @@ class Portward:
     ) -> Project:
         """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
 
-        `settings` are read if they are not given. Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
+        `settings` are read if they are not given. Raises NoProject outside any project, InvalidFile where Compose would
+        refuse a file, UsageError for a missing one.
         """
         from portward.formats import format_of
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 RULE = "hardcoded-port"
 SEVERITY = Severity.NOTE
-_CODE = ("javascript", "python")
+_DEFAULTS = {"javascript": "process.env.PORT || {}", "python": 'os.environ.get("PORT", {})'}
+"""How code of a format gives a variable a default."""
 _TOOL = re.compile(r"(?:^|/)[\w.-]+\.config\.[cm]?[jt]s$")
 
 
@@ -45,9 +46,9 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _is_bare_code(spec: PortSpec) -> bool:
-    if spec.origin not in _CODE or spec.side is not Side.HOST or spec.variables or _TOOL.search(spec.location.path):
+    if spec.origin not in _DEFAULTS or spec.range is None or spec.variables or _TOOL.search(spec.location.path):
         return False
-    return spec.range is not None and (spec.role is Role.HOST or (spec.role is Role.URL and spec.service is not None))
+    return spec.role is Role.HOST or (spec.role is Role.URL and spec.side is Side.HOST and spec.service is not None)
 
 
 def _of_entry(service: Service, spec: PortSpec) -> Finding:
@@ -76,5 +77,5 @@ def _of_file(specs: list[PortSpec]) -> Finding:
         service=services.pop() if len(services) == 1 else None,
         port=specs[0].range.low if specs[0].range and len(ports) == 1 else None,
         locations=tuple(dict.fromkeys(spec.place for spec in specs)),
-        hint='an environment variable with this number as its default: `process.env.PORT || 5000`, `os.environ.get("PORT", 5000)`',
+        hint=f"read it from the environment: `{_DEFAULTS[specs[0].origin].format(ports[0])}`",
     )
