@@ -106,10 +106,40 @@ def test_check_names_the_stranger(nexus: Path) -> None:
         ("docker-compose.yml", 22),
         (".env", 2),
     ]
-    offered = int(finding["fixes"][0]["command"].split()[0].removeprefix("PORT="))
+    offered = int(finding["fixes"][0]["command"].removeprefix("portward set backend=").removesuffix(" --write"))
     assert 11000 <= offered <= 11999
     for said in (str(os.getpid()), "docker-compose.yml:22:9", ".env:2:6", str(offered), f"backend cannot have {port}"):
         assert said in text.stdout
+
+
+def test_the_way_out_reaches_every_file(nexus: Path) -> None:
+    """What check offers, done as it is printed, moves the port in all files: nobody is left asking for the old one."""
+    port = _port_of(nexus, "PORT")
+    (nexus / "client/.env").write_text(f"REACT_APP_API_URL=http://localhost:{port}\n")
+    with socket.create_server(("0.0.0.0", port)):
+        (finding,) = [
+            found for found in _json("-C", str(nexus), "check")[0]["findings"] if found["severity"] == "error"
+        ]
+        program, *words = finding["fixes"][0]["command"].split()
+        assert program == "portward"
+        assert _run("-C", str(nexus), *words, XDG_STATE_HOME=str(nexus.parent)).returncode == 0
+        document, status = _json("-C", str(nexus), "check")
+    stale = [place for found in document["findings"] for place in found["locations"] if place["path"] == "client/.env"]
+    assert (status, stale) == (0, [])
+    assert (nexus / "client/.env").read_text(
+        "utf-8"
+    ) == f"REACT_APP_API_URL=http://localhost:{_port_of(nexus, 'PORT')}\n"
+    assert _port_of(nexus, "PORT") != port
+
+
+def test_a_port_that_moved_in_one_file_alone(nexus: Path) -> None:
+    """Who still asks for the old one is named, file by file."""
+    (nexus / ".env").write_text("PORT=5001\n")
+    document, _ = _json("-C", str(nexus), "check")
+    stale = [found for found in document["findings"] if found["rule"] == "stale-port-reference"]
+    places = {place["path"] for found in stale for place in found["locations"]}
+    assert {"client/.env", "docker-compose.yml"} <= places
+    assert all(found["severity"] == "warning" for found in stale)
 
 
 def test_fail_on(nexus: Path) -> None:

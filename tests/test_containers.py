@@ -162,9 +162,9 @@ def test_each_port_of_a_service_is_offered_another(nexus: Path, listen: Listen, 
     found = [
         finding for finding in answer.findings if finding.service == "open-webui" and finding.rule == "address-in-use"
     ]
-    commands = [finding.fixes[0].command or "" for finding in found]
-    assert [command.partition("=")[0] for command in commands] == ["OPEN_WEBUI_PORT", "OPEN_WEBUI_API_PORT"]
-    offered = {int(command.partition("=")[2].split()[0]) for command in commands}
+    commands = [(finding.fixes[0].command or "").partition("=") for finding in found]
+    assert [name for name, _, _ in commands] == ["portward set open-webui:8080", "portward set open-webui:1234"]
+    offered = {int(rest.removesuffix(" --write")) for _, _, rest in commands}
     assert len(offered) == 2
     assert all(10000 <= port <= 10999 for port in offered)
 

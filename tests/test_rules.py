@@ -80,7 +80,7 @@ def test_a_stranger_is_in_the_way() -> None:
         "web cannot have 5000: held by python3 (pid 41, me, 1 min, /elsewhere: python3 -m http.server 5000)"
     )
     assert [place.path for place in finding.locations] == ["compose.yaml", ".env"]
-    assert finding.fixes[0].command == "PORT=20001 docker compose up -d web"
+    assert finding.fixes[0].command == "portward set web=20001 --write"
     assert finding.fixes[0].safe
     assert finding.fixes[-1].command == "kill 41"
     assert not finding.fixes[-1].safe

@@ -80,14 +80,12 @@ def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix
         return
     why = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
     title = f"publish {service.name} on {port} ({why})"
-    defined = definitions(service, spec)
-    variables = [name for name in spec.variables if name.isidentifier()]
-    if not variables or spec.origin != "compose":
+    if len(spec.range) > 1:  # of several ports the user may have meant each
         yield Fix(f"{title}, written in {spec.location}", None, True)
         return
-    if defined:
-        title += f", for good in {' and '.join(str(other.location) for other in defined)}"
-    yield Fix(title, f"{variables[0]}={port} docker compose up -d {service.name}", True)
+    # a number that is changed in one file alone leaves clients behind that still ask for the old one
+    name = f"{service.name}:{spec.target}" if len(service.claims) > 1 and spec.target else service.name
+    yield Fix(f"{title} in every file that writes it", f"portward set {name}={port} --write", True)
 
 
 def stops(row: Listener) -> Iterator[Fix]:
