@@ -147,8 +147,8 @@ def test_which_files_are_found(tmp_path: Path) -> None:
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    paths, unseen = Files(str(tmp_path)).find(lambda path: format_of(path) == "devcontainer")
-    assert not unseen
+    paths, skipped = Files(str(tmp_path)).find(lambda path: format_of(path) == "devcontainer")
+    assert not skipped
     assert paths == [
         ".devcontainer.json",
         ".devcontainer/api/devcontainer.json",
