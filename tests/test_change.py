@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward.cli import main
+from tests.nexus import NEXUS, VARIABLES, free_ports
 
 if TYPE_CHECKING:
     from tests.conftest import Listen
-
-NEXUS = Path(__file__).parent.parent / "examples/nexus"
 
 
 @pytest.fixture
@@ -77,11 +76,10 @@ def test_resolve_moves_what_is_taken(
     nexus: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
 ) -> None:
     """With a stranger on a port, resolve moves just that service, into its own range, and the check is clean then."""
-    port = free_port
-    listen(port=port)
-    (nexus / ".env").write_text(f"PORT={port}\nFRONTEND_PORT={_other(port, 1)}\nOPEN_WEBUI_PORT={_other(port, 2)}\n"
-                                f"OPEN_WEBUI_API_PORT={_other(port, 3)}\nOLLAMA_PORT={_other(port, 4)}\n"
-                                f"MONGODB_PORT={_other(port, 5)}\nREDIS_PORT={_other(port, 6)}\n")  # fmt: skip
+    first = free_ports(len(VARIABLES), free_port)
+    ports = {name: first + step for step, name in enumerate(VARIABLES)}
+    (nexus / ".env").write_text("".join(f"{name}={port}\n" for name, port in ports.items()))
+    listen(port=ports["PORT"])
     status, document = _json(capsys, "-C", nexus, "resolve", "--write")
     assert (status, document["written"]) == (0, True)
     assert {change["service"] for change in document["changes"]} == {"backend"}
@@ -90,11 +88,6 @@ def test_resolve_moves_what_is_taken(
     status, checked = _json(capsys, "-C", nexus, "check")
     assert not [found for found in checked["findings"] if found["rule"] == "address-in-use"]
     assert _json(capsys, "-C", nexus, "resolve")[0] == 1
-
-
-def _other(port: int, step: int) -> int:
-    """A port that nobody has, apart from the worker's own."""
-    return port + 16 * step if port + 16 * step < 30000 else port - 16 * step
 
 
 @pytest.mark.parametrize(
