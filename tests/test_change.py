@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,8 @@ from portward.cli import main
 from tests.nexus import NEXUS, VARIABLES, free_ports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Listen
 
 
