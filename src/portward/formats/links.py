@@ -63,7 +63,7 @@ def link(
         linker = _Linker(services, in_force, in_containers=False)
     for service in services:
         for spec in service.ports:
-            linker.add(spec, service if spec.service else None)
+            linker.add(spec, service if spec.service else None, service)
     written = {(spec.location, spec.span) for service in services for spec in service.ports}
     for spec in found:
         if (spec.location, spec.span) not in written:
@@ -148,13 +148,13 @@ class _Linker:
             for entry in self._entries[service.name]
         )
 
-    def add(self, spec: PortSpec, within: Service | None) -> None:
-        """Gives a reference its place. `within` is the service that it was written for, where that is told."""
+    def add(self, spec: PortSpec, within: Service | None, around: Service | None = None) -> None:
+        """Gives a reference its place. `within` is the service that it was written for, `around` the one that it stands in."""
         entry = next((entry for entry in self._entries[within.name] if entry.spec == spec), None) if within else None
         if entry is not None:
             self._ports[entry.service.name].append(spec)
         elif spec.role is Role.URL:
-            self._url(spec)
+            self._url(spec, around)
         elif within is not None and spec.side is Side.CONTAINER:
             self._inside(spec, within)
         elif spec.side is Side.HOST and spec.role is not Role.MENTION and self._interpolated(spec, within):
@@ -205,7 +205,7 @@ class _Linker:
 
     # Through a host name, a number or words
 
-    def _url(self, spec: PortSpec) -> None:
+    def _url(self, spec: PortSpec, around: Service | None) -> None:
         if spec.side is Side.CONTAINER:
             service = self._by_name.get(spec.host or "")
             if service is None:
@@ -219,6 +219,8 @@ class _Linker:
         entry = self._chosen(equal, spec)
         if spec.host is None and self._with_target(_as_port(spec)):
             self._doubt(self._with_target(_as_port(spec))[0], spec, "the host's name is not in the text")
+        elif entry is not None and entry.service is around and str(entry.target) == spec.number:
+            self._doubt(entry, spec, "its own container has this port too")
         elif entry is not None:
             self._join(entry, spec, Side.HOST, "the same port of this machine")
         elif equal:
