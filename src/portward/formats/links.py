@@ -318,8 +318,8 @@ class _Linker:
         return False
 
     def _owners(self, path: str) -> list[Service]:
-        """The services in whose own folder the file is: those of the innermost such folder."""
-        folder = path.rpartition("/")[0]
+        """The services in whose own folder the file is, or that mount it: those of the innermost such place."""
+        folder = path
         while True:
             if folder in self._by_folder:
                 return self._by_folder[folder]
