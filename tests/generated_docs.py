@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 SESSION = (
     ("portward check", "nexus"),
     ("portward who 5000", "nexus"),
+    ("portward resolve", "nexus"),
     ("portward check 3000 5000", "nexus"),
 )
 _PART = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end (?P=name) -->)", re.DOTALL)

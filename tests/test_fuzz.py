@@ -1,7 +1,7 @@
 """Whatever a file holds: every reader reads it or refuses it with a place, in bounded time, and changes stay inside the project.
 
-A minute in all by default, PORTWARD_FUZZ_SECONDS for longer (`make soak`). Texts are real ones, mutated; the seed of a
-failure is in its message, with the text in a file.
+A minute in all by default, PORTWARD_FUZZ_SECONDS for each reader in `make soak`. Texts are real ones, mutated; the seed of
+a failure is in its message, with the text in a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from portward.ward import Portward
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SECONDS = float(os.environ.get("PORTWARD_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("PORTWARD_FUZZ_SECONDS") or 60 / (len(FORMATS) + 2))  # for each
 SLOWEST = 5.0  # seconds for one text of at most 20,000 characters: a hang, not a slow machine
 ROOTS = (Path(__file__).parent.parent / "examples", Path(__file__).parent.parent.parent / "shared/corpus")
 PIECES = (
@@ -90,10 +90,7 @@ def _fuzz(name: str, seconds: float, act: Callable[[str], object], tmp_path: Pat
     return count
 
 
-_SHARE = SECONDS / (len(FORMATS) + 3)
-
-
-@pytest.mark.timeout(_SHARE + 60)
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "compose"])
 def test_every_reader(name: str, tmp_path: Path) -> None:
     """Every format: ports whose spans hold their digits or a variable, or an error with its file."""
@@ -107,10 +104,10 @@ def test_every_reader(name: str, tmp_path: Path) -> None:
             digits = written.replace("_", "").lstrip("0") or "0"
             assert digits == (spec.number.lstrip("0") or "0") or "$" in written or not digits.isdecimal(), spec
 
-    assert _fuzz(name, _SHARE, act, tmp_path) > 0
+    assert _fuzz(name, SECONDS, act, tmp_path) > 0
 
 
-@pytest.mark.timeout(_SHARE + 60)
+@pytest.mark.timeout(SECONDS + 60)
 def test_compose_files(tmp_path: Path) -> None:
     """A whole project: its Compose file, mutated, with a .env of every variable."""
 
@@ -122,10 +119,10 @@ def test_compose_files(tmp_path: Path) -> None:
 
         declare("/p", "p", ["compose.yaml"], read, {"PORT": "5000"}, ComposeOptions())
 
-    assert _fuzz("compose", _SHARE, act, tmp_path) > 0
+    assert _fuzz("compose", SECONDS, act, tmp_path) > 0
 
 
-@pytest.mark.timeout(_SHARE + 60)
+@pytest.mark.timeout(SECONDS + 60)
 def test_templates_and_dotenv(tmp_path: Path) -> None:
     """Interpolation, and `.env` as Compose reads it."""
 
@@ -136,10 +133,10 @@ def test_templates_and_dotenv(tmp_path: Path) -> None:
         except TemplateError:
             return
 
-    assert _fuzz("dotenv", _SHARE, act, tmp_path) > 0
+    assert _fuzz("dotenv", SECONDS, act, tmp_path) > 0
 
 
-@pytest.mark.timeout(_SHARE + 60)
+@pytest.mark.timeout(SECONDS + 60)
 def test_no_write_leaves_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Moves on mutated projects, with links and paths that lead out: nothing outside the project's folder ever changes."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -173,4 +170,4 @@ def test_no_write_leaves_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyP
             found = {path.name: path.read_text("utf-8") for path in outside.iterdir()}
             assert found == texts
 
-    assert _fuzz("project", _SHARE, act, tmp_path) > 0
+    assert _fuzz("project", SECONDS, act, tmp_path) > 0
