@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portward.model import Side
+from portward.model import Role, Side
 from portward.render.text import WIDTH, wrapped
 from portward.wording import shown
 
@@ -57,7 +57,7 @@ def _marked(changes: Sequence[Change], paint: Paint) -> str:
 
 def _kept(planned: Plan) -> Iterator[str]:
     """What was left alone, by reason."""
-    container = [spec for spec in planned.kept if spec.side is Side.CONTAINER]
+    container = [spec for spec in planned.kept if spec.side is Side.CONTAINER and spec.role is not Role.MENTION]
     if container:
         yield from wrapped(f"  unchanged: {_named(container)} {_are(container)} the container's side", "    ")
     for spec in planned.kept:
