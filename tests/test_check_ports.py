@@ -184,6 +184,29 @@ def test_a_listener_in_another_namespace_is_seen_only_when_asked_for(spawn: Spaw
     child.stop()
 
 
+def test_who_answers_everywhere_holds_nothing() -> None:
+    """Security software and proxies that accept every connection make all ports look busy: a bind is not deceived."""
+    need_root()
+    need("iptables")
+    facts = run_code(
+        """
+import subprocess
+from portward.ward import Portward
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+catcher = listen("127.0.0.1", 21000)
+for program in ("iptables", "iptables-legacy", "iptables-nft"):
+    rule = [program, "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", "127.0.0.1", "-j", "REDIRECT", "--to-ports", "21000"]
+    if subprocess.run(rule, stderr=subprocess.DEVNULL).returncode == 0:
+        break
+with socket.create_connection(("127.0.0.1", 5000), timeout=5) as caught:
+    answer = Portward(root=None, environment={}).check_ports(["5000", "21000"])
+ready(available=[row.available for row in answer.ports], holders=[len(row.listeners) for row in answer.ports])
+""",
+        prefix=[need("unshare"), "-n"],
+    )
+    assert facts == {"available": [True, False], "holders": [0, 1]}
+
+
 def test_a_port_below_1024_is_not_permitted_to_others() -> None:
     """As nobody, 80 is "not permitted": that is not "in use", and the hint is another. In a namespace of its own."""
     need_root()

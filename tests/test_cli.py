@@ -19,7 +19,9 @@ import pytest
 from portward import cli
 from portward.cli import main
 from portward.cli.parser import Reader, declare, parse
-from tests.conftest import need_root, port_of
+from portward.cli.terminal import COLOURS
+from portward.render.text import Paint
+from tests.conftest import need, need_root, port_of
 from tests.engine import PretendedEngine, wait_for
 
 if TYPE_CHECKING:
@@ -426,6 +428,21 @@ def open_nexus() -> Iterator[Path]:
         yield Path(folder, "nexus").resolve()
 
 
+def test_who_may_not_see_owners_is_told_how_to(open_nexus: Path, free_port: int) -> None:
+    """Not root: the socket is listed with its user, its owner is said to be hidden, and the last line tells how to see more."""
+    with socket.create_server(("127.0.0.1", free_port)):
+        said = subprocess.run(
+            [need("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups", "cat", f"/proc/{os.getpid()}/maps"],
+            capture_output=True,
+        )
+        assert said.returncode  # that user may really not look into this process
+        text = _as_nobody("ls", str(free_port), cwd=open_nexus).stdout.splitlines()
+        who = _as_nobody("who", str(free_port), cwd=open_nexus).stdout
+    assert text[1].split() == [str(free_port), "127.0.0.1", "hidden", "(root)", "root"]
+    assert text[2] == "1 of 1 owners is hidden from you: run with sudo to see them"
+    assert "a process of root that you are not permitted to see" in who
+
+
 def test_a_folder_that_may_not_be_read_is_skipped(open_nexus: Path) -> None:
     """One unreadable folder or file of a project is named, and hides nothing else."""
     (open_nexus / "server").chmod(0o700)
@@ -635,6 +652,61 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("portward.cli.look.ls", interrupt)
     assert main(["ls"]) == 130
+
+
+def test_hostile_paths_are_shown_safely(tmp_path: Path) -> None:
+    """Control characters in the name of a folder, of a file, or in an argument never reach the terminal either."""
+    place = tmp_path / "a\x1b]0;title\x07b"
+    place.mkdir()
+    (place / ".git").mkdir()
+    (place / ".env.\x1b[31m").write_text("PORT=70000\n")
+    for words in (["check"], ["services"], ["-v", "check"], ["check", "\x1b[2J"], ["ls", "\x1b[2J"], ["\x1b[2J"]):
+        done = _run(*words, cwd=place)
+        assert done.stdout or done.stderr
+        assert "\x1b" not in done.stdout + done.stderr, words
+        assert "\x07" not in done.stdout + done.stderr, words
+
+
+def test_only_our_own_colours_pass() -> None:
+    """On a terminal too, nothing but the codes that we use is let through."""
+    line = "\x1b[1;31merror:\x1b[0m a\x1b[2Jb \x1b[5mc\x07"
+    assert cli.printable(line, COLOURS) == "\x1b[1;31merror:\x1b[0m a?[2Jb ?[5mc?"
+    assert cli.printable(line) == "?[1;31merror:?[0m a?[2Jb ?[5mc?"
+    for style in ("error", "warning", "note", "dim", "bold", "good"):
+        painted = Paint(True)("x", style)
+        assert cli.printable(painted, COLOURS) == painted
+
+
+EVERY_VERB = {
+    "ls": [],
+    "who": ["5000"],
+    "check": [],
+    "services": [],
+    "set": ["redis=14001"],
+    "resolve": [],
+    "undo": ["--dry-run"],
+    "find": [],
+    "catalog": ["5000"],
+}
+"""Each verb with what it cannot do without."""
+
+
+def test_every_verb_keeps_to_the_rules(nexus: Path) -> None:
+    """`--json` prints one document and nothing else, -q nothing, -C chooses the project: for each verb, and with the same status."""
+    assert EVERY_VERB.keys() == cli.VERBS.keys()
+    for verb, words in {**EVERY_VERB, "": []}.items():
+        command = [*([verb] if verb else []), *words]
+        place = {"cwd": nexus.parent, "XDG_STATE_HOME": str(nexus.parent)}
+        plain = _run("-C", "nexus", *command, **place)  # type: ignore[arg-type]
+        assert plain.returncode in (0, 1), plain.stderr
+        document = _run(*command, "--json", "-C", "nexus", **place)  # type: ignore[arg-type]
+        assert isinstance(json.loads(document.stdout), dict)
+        assert document.returncode == plain.returncode, command
+        quiet = _run("-q", *command, "-C", "nexus", **place)  # type: ignore[arg-type]
+        assert (quiet.returncode, quiet.stdout) == (plain.returncode, ""), command
+        assert _run(*command, "--version").stdout.startswith("portward ")
+        bad = _run(*command, "-C", "no-such-folder", "--json", **place)  # type: ignore[arg-type]
+        assert (bad.returncode, set(json.loads(bad.stdout))) == (2, {"error"}), command
 
 
 def test_hostile_names_are_shown_safely(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from portward.errors import Bug, PortwardError, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from types import ModuleType
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -91,6 +91,25 @@ def say(lines: Iterable[str]) -> None:
         raise Unavailable(f"the answer cannot be written: {error.strerror}") from None
 
 
+def printable(line: str, colours: Collection[str] = ()) -> str:
+    """The line without control characters: names of files and programs may hold what a terminal would obey.
+
+    `colours` are the codes of select graphic rendition (ECMA-48) that stay.
+    """
+    if line.isprintable():
+        return line
+    first, *pieces = line.split("\x1b[")
+    parts = [_plain(first)]
+    for piece in pieces:
+        code, end, rest = piece.partition("m")
+        parts.append(f"\x1b[{code}m{_plain(rest)}" if end and code in colours else f"?[{_plain(piece)}")
+    return "".join(parts)
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def _let_go() -> None:
     """What is still unwritten goes nowhere: the interpreter would try, and fail, once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,8 +121,9 @@ def _report(failure: PortwardError, as_json: bool) -> None:
             from portward.render import documents
 
             say([documents.dump(documents.error(failure))])
-        print(f"portward: {failure}" if failure.path is None else str(failure), file=sys.stderr)
-        if failure.hint:
-            print(f"hint: {failure.hint}", file=sys.stderr)
+        lines = [f"portward: {failure}" if failure.path is None else str(failure)]
+        lines += [f"hint: {failure.hint}"] if failure.hint else []
+        for line in lines:
+            print(printable(line), file=sys.stderr)
     except (OSError, Unavailable):
         pass  # neither stream takes anything: the exit status is all that is left to say

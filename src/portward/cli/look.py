@@ -8,7 +8,6 @@ from portward.arguments import parse_port, parse_range
 from portward.cli.terminal import open_ward, show
 from portward.errors import InvalidPort, UsageError
 from portward.model import LAST_PORT, Transport
-from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +80,6 @@ def catalog(arguments: Arguments) -> int:
     """`portward catalog`"""
     from portward.render import documents, text
 
-    entries = Portward().catalog(arguments.query)
+    entries = open_ward(arguments).catalog(arguments.query)
     show(arguments, lambda: documents.catalog(entries), lambda: text.catalog(entries, arguments.query))
     return 0 if entries else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from portward.cli import say
+from portward.cli import printable, say
 from portward.ward import Portward
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def open_ward(arguments: Arguments, folder: str | None = None) -> Portward:
 
 
 def _to_stderr(step: str) -> None:
-    print(f"portward: {step}", file=sys.stderr)
+    print(printable(f"portward: {step}"), file=sys.stderr)
 
 
 def show(arguments: Arguments, document: Callable[[], Document], text: Callable[[], Iterable[str]]) -> None:
@@ -34,11 +34,20 @@ def show(arguments: Arguments, document: Callable[[], Document], text: Callable[
 
         say([dump(document())])
     elif not arguments.quiet:
-        say(text())
+        colours = COLOURS if _is_coloured() else ()
+        say(printable(line, colours) for line in text())
+
+
+COLOURS = ("0", "1", "1;31", "2", "32", "33", "36")
+"""The codes that `Paint` uses."""
 
 
 def paint() -> Paint:
     """Colours if stdout is a terminal and NO_COLOR (no-color.org) is not set."""
     from portward.render.text import Paint
 
-    return Paint(sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
+    return Paint(_is_coloured())
+
+
+def _is_coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
