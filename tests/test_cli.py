@@ -281,6 +281,11 @@ def test_catalog() -> None:
     assert services["Open WebUI API"]["note"]
     assert {"service", "port", "transport", "role", "source"} <= services["LM Studio"].keys()
     assert _run("catalog", "no-such-service").returncode == 1
+    assert "Open WebUI API  API; upstream has no such listener" in _run("catalog", "1234").stdout
+    head, *rows = _run("catalog").stdout.splitlines()
+    assert head.split() == ["PORT", "SERVICE", "USED", "FOR"]
+    assert len(rows) > 300
+    assert all(len(row) <= 100 for row in rows)
 
 
 @pytest.mark.parametrize(

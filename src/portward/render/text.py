@@ -319,7 +319,10 @@ def catalog(entries: Sequence[CatalogEntry], query: str) -> Iterator[str]:
         yield f"The catalog knows nothing about {query}."
         yield "hint: `portward catalog` shows all of it"
         return
-    rows = ([entry.port_text, entry.transport, entry.label, entry.role] for entry in entries)
+    rows = (
+        [entry.port_text, entry.transport, entry.service, f"{entry.role}; {entry.note}" if entry.note else entry.role]
+        for entry in entries
+    )
     yield from table(("PORT", "", "SERVICE", "USED FOR"), rows, right=(0,))
 
 
