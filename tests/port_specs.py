@@ -58,6 +58,18 @@ def found(text: str, specs: list[PortSpec]) -> list[tuple[str, Role, Side]]:
     return [(text[spec.span.start : spec.span.end], spec.role, spec.side) for spec in specs]
 
 
+def read_found(
+    read: Callable[[str, str], list[PortSpec]], text: str, path: str
+) -> list[tuple[str, Role, Side, str | None]]:
+    """What a reader finds, checked: what stands there, what it is, and of a URL its host, of all else the service."""
+    specs = read(text, path)
+    check(text, path, specs)
+    return [
+        (*entry, spec.host if spec.role is Role.URL else spec.service)
+        for entry, spec in zip(found(text, specs), specs, strict=True)
+    ]
+
+
 def fragments(*texts: str) -> st.SearchStrategy[str]:
     """Texts that are made of the fragments of a format, with anything between."""
     part = st.one_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portward.formats import FORMATS, format_of, reader_of, urls
+from tests.port_specs import read_safely
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,54 @@ def test_a_file_is_known_by_its_name(path: str, expected: str | None) -> None:
 def test_every_format_has_a_reader(name: str) -> None:
     """And an empty text, or a text of nothing, has no ports."""
     assert reader_of(name)("{}" if "json" in FORMATS[name][0] else "", FORMATS[name][0].replace("*", "x")) == []
+
+
+PIECES = (
+    "a",
+    "[",
+    "{",
+    '"',
+    "'",
+    "a=",
+    "PORT=",
+    "http://",
+    ":",
+    "\\",
+    "#",
+    "- ",
+    "`",
+    "|",
+    "${",
+    "1",
+    "1,",
+    "a:1 ",
+    '\\"',
+    "/*",
+    "_",
+    "a.",
+)
+STARTS = {
+    "caddy": ":80 {\n reverse_proxy ",
+    "devcontainer": '{"forwardPorts": [',
+    "haproxy": "bind ",
+    "kubernetes": "apiVersion: v1\nkind: Service\nx: ",
+    "markdown": "## Ports\n",
+    "nginx": "server { ",
+    "postgresql": "primary_conninfo = '",
+    "redis": "port ",
+    "streamlit": "[server]\nport = ",
+    "supervisord": "[program:a]\nenvironment=",
+    "systemd": "[Service]\nEnvironment=",
+    "vscode": '{"env": {"PORT": ',
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_no_text_takes_long(name: str) -> None:
+    """Texts of one piece many times over, which patterns that go back and forth would take minutes for."""
+    path = FORMATS[name][0].replace("*", "x")
+    for piece in PIECES:
+        read_safely(reader_of(name), STARTS[name] + piece * 40_000, path)
 
 
 @pytest.mark.parametrize(

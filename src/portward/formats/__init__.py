@@ -46,6 +46,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
         *("constants.py", "conf.py", "celeryconfig.py", "__main__.py", "*_settings.py", "settings_*.py", "*_config.py"),
         *("gunicorn*.py", "hypercorn*.py", "*.conf.py", "settings/*.py", "config/*.py"),
     ),
+    "caddy": ("Caddyfile", "Caddyfile.*", "*.Caddyfile"),
+    "haproxy": ("haproxy*.cfg", "haproxy/*.cfg"),
+    "redis": ("redis*.conf", "valkey*.conf", "sentinel*.conf"),
+    "postgresql": ("postgresql*.conf",),
+    "mosquitto": ("mosquitto*.conf", "mosquitto/*.conf"),
+    "supervisord": ("supervisord*.conf", "supervisor/*.conf", "supervisor/*.ini"),
     "nginx": (
         "nginx*.conf",
         "*.nginx",
@@ -56,13 +62,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
         "sites-enabled/*",
         "*.conf.template",
     ),
+    "systemd": ("*.service", "*.socket", "*.container", "*.pod"),
+    "streamlit": (".streamlit/config.toml",),
+    "vscode": (".vscode/launch.json", ".vscode/tasks.json"),
     "devcontainer": ("devcontainer.json", ".devcontainer.json"),
     "markdown": (
-        *(
-            f"{stem}*.{extension}"
-            for stem in ("README", "readme", "Readme", "PORTS", "ports", "PORT_", "PORT-")
-            for extension in ("md", "mdx")
-        ),
+        *("README*.md", "readme*.md", "Readme*.md", "PORTS*.md", "ports*.md", "PORT_*.md", "PORT-*.md", "docs/*.md"),
         *(
             "AGENTS.md",
             "CLAUDE.md",
@@ -73,7 +78,6 @@ FORMATS: dict[str, tuple[str, ...]] = {
             "SETUP.md",
             "HACKING.md",
         ),
-        "docs/*.md",
     ),
     "kubernetes": ("*.yaml", "*.yml"),
 }

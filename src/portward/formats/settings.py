@@ -23,7 +23,7 @@ import re
 
 from portward.arguments import parse_range
 from portward.errors import InvalidFile, InvalidPort
-from portward.formats.toml_places import Places
+from portward.formats.toml_places import Places, syntax_error
 from portward.model import LAST_PORT, Ignore, Pin, PortRange, Settings, Severity
 
 TYPE_CHECKING = False
@@ -96,7 +96,7 @@ def parse(text: str, path: str, rules: Collection[str], kinds: Collection[str]) 
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, line, column = _syntax_error(str(error), text)
+        message, line, column = syntax_error(str(error), text)
         raise InvalidFile(message, path=path, line=line, column=column) from None
     return _Reader(values, Places(text, path), rules, kinds).settings()
 
@@ -117,15 +117,6 @@ def merged(user: Settings, project: Settings) -> Settings:
         production=project.production or user.production,
         policy=project.policy,
     )
-
-
-def _syntax_error(message: str, text: str) -> tuple[str, int, int]:
-    """tomllib's message without its place, the line and the column."""
-    found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-    if found:
-        return f"not valid TOML: {message[: found.start()]}", int(found[1]), int(found[2])
-    lines = text.split("\n")
-    return f"not valid TOML: {message.removesuffix(' (at end of document)')}", len(lines), len(lines[-1]) + 1
 
 
 class _Reader:

@@ -44,6 +44,10 @@ class Places:
         """Where the value of a key starts."""
         return self._place(path, self._values if path in self._values else self._keys)
 
+    def start_of_value(self, path: Path) -> int | None:
+        """The offset of the value of a key, or None for a key that is not there."""
+        return self._values.get(path)
+
     def _place(self, path: Path, offsets: dict[Path, int]) -> Location:
         while path and path not in offsets:
             path = path[:-1]
@@ -91,6 +95,15 @@ class Places:
             if token.group() == "\n" and depth <= 0:
                 return token.start()
         return len(self._text)
+
+
+def syntax_error(message: str, text: str) -> tuple[str, int, int]:
+    """tomllib's message without its place, the line and the column."""
+    found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+    if found:
+        return f"not valid TOML: {message[: found.start()]}", int(found[1]), int(found[2])
+    lines = text.split("\n")
+    return f"not valid TOML: {message.removesuffix(' (at end of document)')}", len(lines), len(lines[-1]) + 1
 
 
 def _names(key: str) -> Path:
