@@ -19,6 +19,7 @@ from portward.model import (
     Snapshot,
     State,
 )
+from tests.reading import reader
 
 if TYPE_CHECKING:
     from portward.model import Finding
@@ -35,7 +36,7 @@ def snapshot(files: dict[str, str], *rows: Listener, toml: str = "", **facts: An
     """The snapshot of a project in ROOT with these files and this `portward.toml`; `facts` are more of its fields."""
     environment: dict[str, str] = facts.pop("environment", {})
     said = settings(toml)
-    project = declare(ROOT, "shop", sorted(files), files.__getitem__, environment, ComposeOptions())
+    project = declare(ROOT, "shop", sorted(files), reader(files), environment, ComposeOptions())
     project = project.replace(
         services=tuple(
             service.replace(kind=said.kinds.get(service.name) or catalog.kind_of(service.image, service.name))

@@ -11,6 +11,7 @@ from portward.formats import format_of
 from portward.formats.project import declare
 from portward.model import ComposeOptions, Project, Side
 from portward.workspace import Files, find_root
+from tests.reading import reader
 
 NEXUS = Path(__file__).parent.parent / "examples/nexus"
 
@@ -18,12 +19,7 @@ NEXUS = Path(__file__).parent.parent / "examples/nexus"
 def _declare(
     files: dict[str, str], environment: dict[str, str] | None = None, options: ComposeOptions | None = None
 ) -> Project:
-    def read(path: str) -> str:
-        if path not in files:
-            raise FileNotFoundError(2, "No such file or directory")
-        return files[path]
-
-    return declare("/p", "p", sorted(files), read, environment or {}, options or ComposeOptions())
+    return declare("/p", "p", sorted(files), reader(files), environment or {}, options or ComposeOptions())
 
 
 def _nexus(**changes: str) -> Project:

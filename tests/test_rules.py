@@ -29,6 +29,7 @@ from portward.model import (
     Transport,
 )
 from portward.rules.occupancy import fits, occupancy
+from tests.reading import reader
 
 COMPOSE = """\
 name: shop
@@ -42,7 +43,7 @@ def _snapshot(
     *rows: Listener, files: dict[str, str] | None = None, environment: dict[str, str] | None = None
 ) -> Snapshot:
     files = {"compose.yaml": COMPOSE, ".env": "PORT=5000\n"} if files is None else files
-    project = declare("/home/me/shop", "shop", sorted(files), files.__getitem__, environment or {}, ComposeOptions())
+    project = declare("/home/me/shop", "shop", sorted(files), reader(files), environment or {}, ComposeOptions())
     claims = [spec for service in project.services for spec in service.claims]
     free: dict[PortSpec | str, int] = {spec: 20001 + index for index, spec in enumerate(claims)}
     return Snapshot(Reading(rows), 1000.0, project, ranges={"other": PortRange(20000, 29999)}, free=free)

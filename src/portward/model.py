@@ -323,11 +323,12 @@ class Service(Record):
     """A named part of a stack that wants ports.
 
     `names` are the host names that it answers to inside its networks. `folders` are its own folders in the project
-    (build context, bind mounts), `command` what it runs: they tell a bare-metal process of this service from a stranger.
+    (build context, bind mounts; "" is the root itself), `command` what it runs: they tell a bare-metal process of this service from a stranger.
     `environment` is what Compose sets in its container (None: passed on from outside), after interpolation, and
     `env_files` the files that fill the rest. `replicas` is how many containers it runs as. `places` are where those of its
     keys stand that rules speak of ("command", "network_mode", "replicas", "environment.HOST"), `unset` the variables
-    without a value or a default that a port was to be interpolated from, each with its place.
+    without a value or a default that a port was to be interpolated from, each with its place. `network_of` is the service
+    whose network it shares (`network_mode: service:NAME`), if any.
     """
 
     name: str
@@ -343,6 +344,7 @@ class Service(Record):
     replicas: int = 1
     places: tuple[tuple[str, Location], ...] = ()
     unset: tuple[tuple[str, Location], ...] = ()
+    network_of: str | None = None
 
     def place(self, key: str) -> Location | None:
         """Where a key of the service stands, if that is known."""

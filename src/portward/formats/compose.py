@@ -1,58 +1,105 @@
 """Compose files: the services of a project and every port that they write.
 
-`compose_files.py` says which files are in force and merges them; `compose_ports.py` reads one entry of `ports:`. Here a merged
-service becomes a `Service`: what it publishes, and every other port that it names, on its side.
+`compose_files.py` says which files are in force and what they come to; `compose_ports.py` reads one entry of `ports:`. Here a
+merged service becomes a `Service`: what it publishes, and every other port that it names, on its side.
 """
 
 from __future__ import annotations
 
-import re
-
-from portward.errors import InvalidFile
-from portward.formats import Stack, urls
-from portward.formats.compose_files import error, error_at, load
-from portward.formats.compose_ports import PortError, Published, parse_long, parse_short, typed
-from portward.formats.dotenv import is_port_name
-from portward.formats.template import Expansion, TemplateError, expand
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, scalars
-from portward.model import Location, PortSpec, Role, Service, Side, Span
+from portward.errors import UsageError
+from portward.formats import Stack, compose_checks
+from portward.formats.compose_environment import check_files
+from portward.formats.compose_files import Asked, Loader
+from portward.formats.compose_interpolation import interpolated
+from portward.formats.compose_ports import Published, ShortPort, long_port
+from portward.formats.compose_references import first_line, places, references, replicas_of, unset, written
+from portward.formats.compose_values import check_readable
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, mapping, problem
+from portward.model import PortSpec, Role, Service, Side, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from collections.abc import Mapping as Values
 
-    from portward.formats.template import Piece
     from portward.formats.yaml_tree import Node
-
-_NAME = re.compile(r"[a-zA-Z0-9._-]+")
-_WITHOUT_REFERENCES = ("image", "healthcheck", "ports", "labels")
-"""Keys of a service whose URLs say nothing about ports: a health check asks its own container."""
 
 
 def read(
-    paths: Iterable[str], text_of: Callable[[str], str], values: Values[str, str], profiles: Collection[str] = ()
+    paths: Iterable[str],
+    text_of: Callable[[str], str],
+    values: Values[str, str],
+    profiles: Collection[str] = (),
+    folder_name: str | None = None,
 ) -> Stack:
-    """Reads and merges Compose files, in the order of `--file`.
+    """Reads and merges Compose files, in the order of `--file`. Relative paths in them start at the folder of the first.
 
     `text_of` gives the text of a path relative to the project's root, raising OSError or UnicodeDecodeError. `values` are the
     variables for interpolation in their order of precedence. Services whose profiles are not among `profiles` ("*" for
-    all) come back as inactive. Raises InvalidFile, with the place, where Compose would refuse a file.
+    all) come back as inactive. `folder_name` names a project that no file and no COMPOSE_PROJECT_NAME names. Raises
+    InvalidFile, with the place, where Compose would refuse a file.
     """
-    tree = load(paths, text_of, values)
-    active: list[Service] = []
-    inactive: list[Service] = []
-    for name, node in tree.services.items():
-        if not _NAME.fullmatch(name):
-            raise error_at(f"{name!r} is not a name of a service", tree.places[name])
-        wanted = set(_words(node.items.get("profiles")))
+    files = [Asked(path) for path in paths]
+    loader = Loader(text_of)
+    name = project_name(loader, files, values, folder_name)
+    if name is not None:
+        values = {**values, "COMPOSE_PROJECT_NAME": name}
+    tree = loader.model(files, files[0].path.rpartition("/")[0] if files else "", values)
+    if files and not tree.items:
+        raise problem("an empty Compose file", tree)
+    check_readable(tree)
+    services = tree.items.get("services")
+    active: dict[str, Mapping] = {}
+    inactive: dict[str, Mapping] = {}
+    for key, node in services.items.items() if isinstance(services, Mapping) else ():
+        assert isinstance(node, Mapping)  # so says the schema
+        wanted = {item.text for item in _entries(node.items.get("profiles"))}
         is_active = not wanted or "*" in profiles or not wanted.isdisjoint(profiles)
-        (active if is_active else inactive).append(_Reader(name, node.items, values).service())
-    return Stack(tree.name, tuple(active), tuple(inactive))
+        (active if is_active else inactive)[key] = node
+    compose_checks.check(tree, active)
+    check_files(loader, active, values)
+    return Stack(
+        name,
+        tuple(_Reader(key, node.items, values).service() for key, node in active.items()),
+        tuple(_Reader(key, node.items, values).service() for key, node in inactive.items()),
+    )
+
+
+def project_name(loader: Loader, files: list[Asked], values: Values[str, str], folder_name: str | None) -> str | None:
+    """The project's name: COMPOSE_PROJECT_NAME, else the last `name:` of the files, else that of the folder.
+
+    None where there is none of them. Raises UsageError for one that Compose refuses.
+    """
+    given = values.get("COMPOSE_PROJECT_NAME")
+    if given:
+        if normal_name(given) != given:
+            hint = "lower-case letters, digits, hyphens and underscores, and a letter or digit first"
+            raise UsageError(f"COMPOSE_PROJECT_NAME: {given!r} cannot be the name of a project", hint=hint)
+        return given
+    found = ""
+    for document in (document for file in files for document in loader.documents(file)):
+        node = document.items.get("name")
+        if isinstance(node, Scalar) and node.value and not node.is_null:
+            expanded = interpolated(mapping({"name": node}, node), values).items["name"]
+            found = normal_name(expanded.text) if isinstance(expanded, Scalar) else found
+    name = found or (None if folder_name is None else normal_name(folder_name))
+    if name == "":
+        raise UsageError(
+            f"no name for the project can be made of {folder_name!r}", hint="write `name:` into the Compose file"
+        )
+    return name
+
+
+def normal_name(text: str) -> str:
+    """The name that Compose gives a project: lower case, and only letters, digits, `-` and `_`."""
+    return "".join(char for char in text.lower() if char in _NAME_CHARACTERS).lstrip("_-")
+
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 class _Reader:
-    """Reads one merged service."""
+    """Reads one merged service, in long form."""
 
     def __init__(self, name: str, items: dict[str, Node], values: Values[str, str]) -> None:
         self.name = name
@@ -61,112 +108,36 @@ class _Reader:
 
     def service(self) -> Service:
         names = [self.name, *(_text(self.items[key]) for key in ("container_name", "hostname") if key in self.items)]
+        mode = _text(self.items.get("network_mode"))
         return Service(
             name=self.name,
-            ports=(*self._ports(), *self._fallbacks(), *self._references()),
+            ports=(*self._ports(), *references(self.name, self.items, self.values)),
             image=_text(self.items["image"]) if "image" in self.items else None,
             names=tuple(dict.fromkeys([*names, *_aliases(self.items.get("networks"))])),
             folders=tuple(dict.fromkeys(_folders(self.items))),
             command=tuple(_words(self.items.get("command"))),
-            host_network="network_mode" in self.items and _text(self.items["network_mode"]) == "host",
+            host_network=mode == "host",
+            places=tuple(places(self.items)),
+            unset=tuple(unset(self.items)),
+            network_of=mode.removeprefix("service:") if mode.startswith("service:") else None,
             environment=tuple(_container_environment(self.items.get("environment"))),
             env_files=tuple(_env_files(self.items.get("env_file"))),
             replicas=_replicas(self.items),
-            places=tuple(self._places()),
-            unset=tuple(self._unset()),
         )
 
-    def _places(self) -> Iterator[tuple[str, Location]]:
-        """Where the keys stand that rules speak of."""
-        for key in ("command", "network_mode"):
-            if key in self.items:
-                yield key, _told(self.items[key])
-        if (node := _replicas_node(self.items)) is not None:
-            yield "replicas", _told(node)
-        for name, scalar in _environment(self.items.get("environment")):
-            yield f"environment.{name}", _told(scalar)
-
-    def _unset(self) -> Iterator[tuple[str, Location]]:
-        """The variables without a value or a default that a port, or what is called one, is interpolated from."""
-        for key, node in self.items.items():
-            for scalar in scalars(node) if not key.startswith("x-") else ():
-                for name in scalar.expansion.unset if scalar.expansion else ():
-                    if key == "ports" or is_port_name(name):
-                        yield name, _told(scalar)
-
-    def _ports(self) -> Iterable[PortSpec]:
-        """What the service publishes. Equal entries are one; the later stands in the place of the earlier."""
-        found: dict[tuple[str, str, int, str], PortSpec] = {}
-        targets: list[PortSpec] = []
+    def _ports(self) -> Iterator[PortSpec]:
+        """What the service publishes."""
         for item in self._items_of_ports():
-            for spec in self._entry(item):
-                if spec.origin == "compose":
-                    found[_key(spec, item)] = spec
-                else:
-                    targets.append(spec)
-        return (*found.values(), *targets)
+            if isinstance(item, ShortPort):
+                yield self._spec(item.entry, item.item, *written(item.item, item.part))
+            elif isinstance(item, Mapping):
+                node = item.items.get("published") or item.items["target"]
+                assert isinstance(node, Scalar)  # so says the schema
+                yield self._spec(long_port(item), node, *written(node, Span(0, len(node.text))))
 
     def _items_of_ports(self) -> tuple[Node, ...]:
         node = self.items.get("ports")
-        if node is None:
-            return ()
-        if not isinstance(node, Sequence):
-            raise error(f"ports of {self.name!r} must be a list", node)
-        return node.items
-
-    def _entry(self, item: Node) -> Iterator[PortSpec]:
-        """The published ports of one item of `ports:`."""
-        try:
-            if isinstance(item, Scalar):
-                yield from self._short(item)
-            elif isinstance(item, Mapping):
-                yield from self._long(item)
-            else:
-                raise PortError("a port is a text, a number or a mapping, not a list")
-        except PortError as refusal:
-            place = item.location
-            hint = refusal.hint or self._source_hint(item)
-            raise InvalidFile(str(refusal), hint=hint, path=place.path, line=place.line, column=place.column) from None
-
-    def _short(self, item: Scalar) -> Iterator[PortSpec]:
-        value = typed(item.value, item.plain)
-        if isinstance(value, int) and not isinstance(value, bool):
-            for entry in parse_short(str(value)).entries:
-                yield self._spec(entry, item, (), item.span)
-                yield self._target(entry.target, item, Span(0, len(item.text)))
-            return
-        if not isinstance(value, str):
-            raise PortError(f"{item.source} is not a port")
-        ports = parse_short(item.text)
-        variables, span = _written(item, ports.host or ports.target)
-        for entry in ports.entries:
-            yield self._spec(entry, item, variables, span)
-        if len(ports.entries) == 1:
-            yield self._target(ports.entries[0].target, item, ports.target)
-
-    def _long(self, item: Mapping) -> Iterator[PortSpec]:
-        entry: dict[str, int | float | bool | str | None] = {}
-        for key, node in item.items.items():
-            if key.startswith("x-"):
-                continue
-            if not isinstance(node, Scalar):
-                raise PortError(f"{key} must be a text or a number")
-            value = typed(node.value, node.plain)
-            entry[key] = node.text if isinstance(value, str) else value
-        published = parse_long(entry)
-        target = item.items["target"]
-        assert isinstance(target, Scalar)
-        yield self._target(published.target, target, Span(0, len(target.text)))
-        node = item.items["published" if "published" in item.items else "target"]
-        assert isinstance(node, Scalar)
-        variables, span = _written(node, Span(0, len(node.text)))
-        yield self._spec(published, node, variables, span)
-
-    def _target(self, port: int, item: Scalar, part: Span) -> PortSpec:
-        """The container's side of an entry, a reference of its own."""
-        variables, span = _written(item, part)
-        spec = self._container_port("compose-target", item, span, str(port))
-        return spec.replace(variables=variables, location=_place(item, span))
+        return node.items if isinstance(node, Sequence) else ()
 
     def _spec(self, entry: Published, item: Scalar, variables: tuple[str, ...], span: Span) -> PortSpec:
         return PortSpec(
@@ -175,7 +146,7 @@ class _Reader:
             side=Side.HOST,
             location=item.location,
             span=span,
-            text=_first_line(item),
+            text=first_line(item),
             service=self.name,
             published=entry.published,
             target=entry.target,
@@ -183,135 +154,6 @@ class _Reader:
             host_ip=entry.host_ip,
             variables=variables,
         )
-
-    def _fallbacks(self) -> Iterator[PortSpec]:
-        """The defaults that are written for variables which have a value: `5000` in `${PORT:-5000}:5000`."""
-        for scalar in (scalar for item in self._items_of_ports() for scalar in scalars(item)):
-            if scalar.expansion is None or scalar.value_start is None:
-                continue
-            for piece in _defaults(scalar.value):
-                overridden = tuple(name for name in piece.fallback_for if self.values.get(name))
-                if overridden and piece.text.isdecimal():
-                    yield PortSpec(
-                        origin="compose-fallback",
-                        role=Role.FALLBACK,
-                        side=Side.HOST,
-                        location=inside(scalar, piece.span.start),
-                        span=_shift(scalar, piece.span),
-                        text=_first_line(scalar),
-                        service=self.name,
-                        published=piece.text,
-                        variables=overridden,
-                    )
-
-    def _references(self) -> Iterator[PortSpec]:
-        """Ports that the service names without publishing them."""
-        for item in _entries(self.items.get("expose")):
-            port = item.text.partition("/")[0]
-            if port.isdecimal():
-                yield self._container_port("compose-expose", item, item.span, port)
-        for name, scalar in _environment(self.items.get("environment")):
-            port = scalar.text.removeprefix(f"{name}=")
-            if is_port_name(name) and port.isdecimal():
-                variables, span = _written(scalar, Span(len(scalar.text) - len(port), len(scalar.text)))
-                spec = self._container_port("compose-environment", scalar, span, port)
-                yield spec.replace(variables=(name, *variables))
-        for key, node in self.items.items():
-            if key not in _WITHOUT_REFERENCES:
-                yield from _urls(node)
-
-    def _container_port(self, origin: str, item: Scalar, span: Span, port: str) -> PortSpec:
-        return PortSpec(
-            origin=origin,
-            role=Role.CONTAINER,
-            side=Side.CONTAINER,
-            location=item.location,
-            span=span,
-            text=_first_line(item),
-            service=self.name,
-            target=int(port),
-        )
-
-    def _source_hint(self, item: Node) -> str | None:
-        """Where the value came from, when the text in the file is only a variable."""
-        names = [name for scalar in scalars(item) if scalar.expansion for name in scalar.expansion.variables]
-        known = [f"{name} is {self.values[name]!r}" for name in names if name in self.values and is_port_name(name)]
-        return "; ".join(known) or None
-
-
-def _key(spec: PortSpec, item: Node) -> tuple[str, str, int, str]:
-    """What makes two entries equal. A `published` that is a number never equals one that is a text, as in Compose."""
-    published = spec.published or ""
-    node = item.items.get("published") if isinstance(item, Mapping) else None
-    if isinstance(node, Scalar) and isinstance(typed(node.value, node.plain), int):
-        published = f"int {published}"
-    return spec.host_ip or "0.0.0.0", published, spec.target or 0, spec.protocol
-
-
-def _written(item: Scalar, part: Span) -> tuple[tuple[str, ...], Span]:
-    """What wrote a part of a scalar's text: the variables, and the span in the file of the part's own characters.
-
-    A variable's own reference counts as what wrote it; where several things did, the whole scalar does.
-    """
-    if item.expansion is None:
-        return (), item.span if item.value_start is None else _shift(item, part)
-    pieces = item.expansion.between(part.start, part.end)
-    names = tuple(
-        dict.fromkeys(name for piece in pieces for name in ([piece.variable] if piece.variable else piece.fallback_for))
-    )
-    if item.value_start is None or len(pieces) != 1:
-        return names, item.span
-    (piece,) = pieces
-    if piece.variable:
-        return names, _shift(item, piece.span)
-    before = _length_before(item.expansion, piece)
-    start = piece.span.start + max(0, part.start - before)
-    end = piece.span.start + min(len(piece.text), part.end - before)
-    return names, _shift(item, Span(start, end))
-
-
-def _length_before(expansion: Expansion, piece: object) -> int:
-    """How long the text is before a piece of it."""
-    length = 0
-    for earlier in expansion.pieces:
-        if earlier is piece:
-            break
-        length += len(earlier.text)
-    return length
-
-
-def _defaults(template: str) -> Iterable[Piece]:
-    """The pieces of a template that are defaults, whatever the variables are."""
-    try:
-        return [piece for piece in expand(template, {}).pieces if piece.fallback_for]
-    except TemplateError:
-        return []  # a required variable: what is behind it cannot be told without its value
-
-
-def _urls(node: Node) -> Iterator[PortSpec]:
-    for scalar in scalars(node):
-        if "://" not in scalar.value or scalar.value_start is None:
-            continue
-        for url in urls.find(scalar.value):
-            yield PortSpec(
-                origin="compose-url",
-                role=Role.URL,
-                side=urls.side(url.host),
-                location=inside(scalar, url.span.start),
-                span=_shift(scalar, url.span),
-                text=_first_line(scalar),
-                published=url.port,
-                host=url.host,
-            )
-
-
-def _environment(node: Node | None) -> Iterator[tuple[str, Scalar]]:
-    if isinstance(node, Mapping):
-        yield from ((key, value) for key, value in node.items.items() if isinstance(value, Scalar))
-    for item in _entries(node):
-        name, equals, _ = item.value.partition("=")
-        if equals:
-            yield name, item
 
 
 def _container_environment(node: Node | None) -> Iterator[tuple[str, str | None]]:
@@ -326,30 +168,17 @@ def _container_environment(node: Node | None) -> Iterator[tuple[str, str | None]
 
 
 def _env_files(node: Node | None) -> Iterator[str]:
-    """The files of `env_file:`, relative to the project's root as far as the text tells."""
-    for item in (node,) if isinstance(node, Scalar) else node.items if isinstance(node, Sequence) else ():
-        path = item.items.get("path") if isinstance(item, Mapping) else item
-        if isinstance(path, Scalar) and not path.is_null:
-            yield path.text.removeprefix("./")
+    """The files of `env_file:`, relative to the project's root."""
+    for item in node.items if isinstance(node, Sequence) else ():
+        path = item.items.get("path") if isinstance(item, Mapping) else None
+        if isinstance(path, Scalar):
+            yield path.text
 
 
 def _replicas(items: dict[str, Node]) -> int:
     """How many containers a service runs as, 1 where nothing says it."""
-    node = _replicas_node(items)
-    return int(node.text) if isinstance(node, Scalar) and node.text.isdecimal() else 1
-
-
-def _replicas_node(items: dict[str, Node]) -> Node | None:
-    """`deploy.replicas`, else `scale`."""
-    deploy = items.get("deploy")
-    node = deploy.items.get("replicas") if isinstance(deploy, Mapping) else None
-    return items.get("scale") if node is None else node
-
-
-def _told(node: Node) -> Location:
-    """The place of a node, with what is written there."""
-    text = _first_line(node) if isinstance(node, Scalar) else " ".join(item.text for item in _entries(node))
-    return node.location.replace(excerpt=text)
+    node = replicas_of(items)
+    return int(node.data) if isinstance(node, Scalar) and isinstance(node.data, int | float) else 1
 
 
 def _aliases(node: Node | None) -> Iterator[str]:
@@ -359,18 +188,25 @@ def _aliases(node: Node | None) -> Iterator[str]:
 
 
 def _folders(items: dict[str, Node]) -> Iterator[str]:
-    """The project's folders that are a service's own: its build context and what it mounts."""
+    """The project's folders that are a service's own, "" for the root: its build context, and what it mounts below the root."""
     build = items.get("build")
-    context = build.items.get("context") if isinstance(build, Mapping) else build
-    sources = [context.text] if isinstance(context, Scalar) else []
+    context = build.items.get("context") if isinstance(build, Mapping) else None
+    if isinstance(build, Mapping):
+        folder = context.text if isinstance(context, Scalar) else "."
+        if "://" not in folder and not folder.startswith(("/", "..", "git@", "github.com/")):
+            yield "" if folder == "." else folder
     volumes = items.get("volumes")
     for volume in volumes.items if isinstance(volumes, Sequence) else ():
-        source = volume.items.get("source") if isinstance(volume, Mapping) else volume
-        if isinstance(source, Scalar) and source.text.startswith("./"):  # else a volume by name
-            sources.append(source.text.partition(":")[0])
-    for folder in (source.removeprefix("./").rstrip("/") for source in sources):
-        if folder not in ("", ".") and not folder.startswith(("/", "~", "..")):
-            yield folder
+        found = volume.items if isinstance(volume, Mapping) else {}
+        source, kind = found.get("source"), found.get("type")
+        is_bind = isinstance(kind, Scalar) and kind.data == "bind"
+        if (
+            isinstance(source, Scalar)
+            and is_bind
+            and not source.text.startswith(("/", "~", ".."))
+            and source.text != "."
+        ):
+            yield source.text
 
 
 def _words(node: Node | None) -> list[str]:
@@ -384,23 +220,5 @@ def _entries(node: Node | None) -> tuple[Scalar, ...]:
     return tuple(item for item in node.items if isinstance(item, Scalar)) if isinstance(node, Sequence) else ()
 
 
-def _text(node: Node) -> str:
-    if not isinstance(node, Scalar):
-        raise error("a text is expected here", node)
-    return node.text
-
-
-def _first_line(scalar: Scalar) -> str:
-    return scalar.source.partition("\n")[0]
-
-
-def _place(scalar: Scalar, span: Span) -> Location:
-    """The place of a span of a scalar, which is the scalar's own where it stands on several lines."""
-    if scalar.value_start is None or "\n" in scalar.source:
-        return scalar.location
-    return scalar.location.replace(column=scalar.location.column + span.start - scalar.span.start)
-
-
-def _shift(scalar: Scalar, span: Span) -> Span:
-    base = scalar.value_start if scalar.value_start is not None else scalar.span.start
-    return Span(base + span.start, base + span.end)
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, Scalar) else ""

@@ -1,11 +1,11 @@
 """One entry of a Compose service's `ports:`, short or long.
 
-Short syntax, as Docker Compose reads it (go-connections `nat`, compose-go `types`):
+Short syntax, as Docker Compose 2.40 reads it (go-connections 0.4 `nat`, compose-go 2.9 `types`):
 
     item      := [ip ":"] [host ":"] container      the last part is the container's, the one before it the host's
     container := NUM | NUM "-" NUM, then optional "/" protocol
     host      := "" | NUM | NUM "-" NUM             "" leaves the choice to the engine
-    ip        := IPv4 | "[" IPv6 "]" | IPv6
+    ip        := IPv4 | "[" IPv6 "]"
 
 Numbers run from 0 to 65535. Equal ranges pair off; a range of host ports for one container port lets the engine pick one.
 """
@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import re
 
+from portward.formats.yaml_tree import Mapping, Scalar, problem, scalar
 from portward.model import ANY, LAST_PORT, PortRange, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-_NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_INTEGER = re.compile(r"[+-]?(0b[01]+|0o[0-7]+|0x[0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[+-]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][+-]?[0-9]+)?")
-_WORDS = ("", "~", "null", "true", "false")  # what else a plain scalar can be to YAML 1.2, in any case
-_LONG_KEYS = ("target", "published", "host_ip", "protocol", "mode", "app_protocol", "name")
+    from portward.errors import InvalidFile
+    from portward.formats.yaml_tree import Node
+
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|$)){4}(?<!\.)", re.ASCII)
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -54,6 +55,49 @@ class ShortPorts(Record):
     target: Span
 
 
+class ShortPort(Mapping):
+    """The long form of one port of a short entry. `part` is the part of the entry's text that says which port it is.
+
+    `target` is the part that says the container's port, None where an entry is several ports.
+    """
+
+    __slots__ = ("entry", "item", "part", "target")
+
+    def __init__(self, item: Scalar, entry: Published, part: Span, target: Span | None) -> None:
+        data = {
+            "host_ip": entry.host_ip or None,
+            "published": entry.published,
+            "target": entry.target,
+            "protocol": entry.protocol,
+        }
+        items: dict[str, Node] = {key: scalar(value, item) for key, value in data.items() if value is not None}
+        super().__init__(item.file, item.start, None, items, {}, dynamic=False)
+        self.entry = entry
+        self.item = item
+        self.part = part
+        self.target = target
+
+
+def short_ports(item: Scalar) -> Iterator[ShortPort]:
+    """The ports of one item of `ports:` that is a text or a number. Raises InvalidFile for what Compose refuses."""
+    if type(item.data) not in (str, int):
+        raise problem(f"{item.source or 'nothing'} is not a port", item)
+    try:
+        ports = parse_short(item.text)
+    except PortError as refusal:
+        raise _refused(item, refusal) from None
+    for entry in ports.entries:
+        target = ports.target if len(ports.entries) == 1 else None
+        yield ShortPort(item, entry, ports.host or ports.target, target)
+
+
+def _refused(item: Scalar, refusal: PortError) -> InvalidFile:
+    """The error at the item, with the variables that its text came from where they may be what is wrong."""
+    pieces = item.expansion.pieces if item.expansion else ()
+    values = dict.fromkeys(f"{piece.variable} is {piece.text!r}" for piece in pieces if piece.variable)
+    return problem(str(refusal), item, refusal.hint or "; ".join(values) or None)
+
+
 def parse_short(text: str) -> ShortPorts:
     """Reads one entry, after interpolation. Raises PortError for what Compose refuses.
 
@@ -64,22 +108,23 @@ def parse_short(text: str) -> ShortPorts:
     address, _, host = head.rpartition(":")
     target_start = len(text) - len(container)
     numbers, _, protocol = container.partition("/")
-    protocol = (protocol or "tcp").lower()
+    protocol = (protocol.partition("/")[0] or "tcp").lower()
+    host_ip = _address(address, text) if address else ANY
     if not numbers:
         raise PortError(f"{text!r} names no container port")
-    if protocol not in _PROTOCOLS:
-        raise PortError(f"{protocol!r} is not a protocol", hint="tcp, udp or sctp")
-    host_ip = _address(address, text) if address else ANY
     targets = _range(numbers, text)
     hosts = _range(host, text) if host else None
     if hosts and len(hosts) != len(targets) and len(targets) > 1:
         raise PortError(f"{text!r}: {len(hosts)} host ports cannot be paired with {len(targets)} container ports")
+    if protocol not in _PROTOCOLS:
+        raise PortError(f"{protocol!r} is not a protocol", hint="tcp, udp or sctp")
     entries = [
         Published(host_ip, _published(hosts, targets, step), target, protocol) for step, target in enumerate(targets)
     ]
-    if any(entry.target == 0 for entry in entries):
+    if targets.low == 0:
         raise PortError(f"{text!r}: a container port cannot be 0")
-    entries.sort(key=lambda entry: f"{entry.target}/{entry.protocol}")  # the order of text, as Compose has it
+    if len(entries) > 1:
+        entries.sort(key=lambda entry: f"{entry.target}/")  # the order of text, as Compose has it
     host_span = Span(target_start - 1 - len(host), target_start - 1) if host else None
     return ShortPorts(tuple(entries), host_span, Span(target_start, target_start + len(numbers)))
 
@@ -91,9 +136,10 @@ def _published(hosts: PortRange | None, targets: PortRange, step: int) -> str | 
 
 
 def _range(text: str, item: str) -> PortRange:
-    low_text, dash, high_text = text.partition("-")
+    low_text, dash, rest = text.partition("-")
+    high_text = rest.partition("-")[0]
     low = _number(low_text, item)
-    high = low if not dash or low_text == high_text else _number(high_text, item)
+    high = _number(high_text, item) if dash else low
     if high < low:
         raise PortError(f"{item!r}: {text} is a descending range", hint=f"did you mean {high}-{low}?")
     return PortRange(low, high)
@@ -102,20 +148,20 @@ def _range(text: str, item: str) -> PortRange:
 def _number(text: str, item: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise PortError(f"{item!r}: {text!r} is not a port" if text else f"{item!r}: a port is missing")
-    number = int(text) if len(text) < 20 else LAST_PORT + 1
-    if not 0 <= number <= LAST_PORT:
+    number = int(text) if len(text) < 20 else LAST_PORT + 1 if text.strip("0") else 0
+    if number > LAST_PORT:
         raise PortError(f"{item!r}: {text} is not a port (0 to {LAST_PORT})", hint=likely_port(text))
     return number
 
 
 def likely_port(text: str) -> str | None:
     """A guess at the port that was meant: a digit typed twice, or one digit too many."""
-    for index in range(1, len(text)):
+    for index in range(1, min(len(text), 20)):
         if text[index] == text[index - 1]:
             shorter = text[:index] + text[index + 1 :]
-            if shorter.isdecimal() and 0 < int(shorter) <= LAST_PORT:
+            if shorter.isdecimal() and 0 < int(shorter[:20]) <= LAST_PORT:
                 return f"did you mean {shorter}?"
-    if text[:-1].isdecimal() and 0 < int(text[:-1]) <= LAST_PORT:
+    if text[:-1].isdecimal() and 0 < int(text[:-1][:20]) <= LAST_PORT:
         return f"did you mean {text[:-1]}?"
     return None
 
@@ -128,72 +174,47 @@ def _address(text: str, item: str) -> str:
         inner = text[1:-1]
         if not inner:
             return ANY
-    return checked_address(inner, item)
+    elif ":" in text:
+        hint = f"write it in brackets: [{text}]" if is_address(text) else None
+        raise PortError(f"{item!r}: an IPv6 address goes in brackets, and {text!r} is not one in IPv4", hint)
+    if not is_address(inner):
+        raise PortError(f"{item!r}: {inner!r} is not an IP address", hint=address_hint(inner))
+    return inner
 
 
-def checked_address(text: str, item: str) -> str:
-    """An IP address as it is written. Raises PortError for a name, a zone or anything else."""
+def is_address(text: str) -> bool:
+    """Whether it is an IP address as Go reads one: no name, no zone, no leading zeros."""
+    if _IPV4.fullmatch(text):
+        return True
+    if ":" not in text or "%" in text:
+        return False
     import ipaddress
 
     try:
-        if "%" in text:
-            raise ValueError(text)
-        ipaddress.ip_address(text)
+        ipaddress.IPv6Address(text)
     except ValueError:
-        raise PortError(f"{item!r}: {text!r} is not an IP address", hint=_address_hint(text)) from None
-    return text
+        return False
+    return True
 
 
-def _address_hint(text: str) -> str | None:
+def address_hint(text: str) -> str | None:
+    """What to write for a name of this machine."""
     return "Compose wants the number: 127.0.0.1" if text == "localhost" else None
 
 
-def typed(value: str, plain: bool) -> int | float | bool | str | None:
-    """What go-yaml makes of a scalar: the text itself when it is quoted or resembles nothing else.
-
-    Base 60 does not exist here (`2222:22` is a text), a leading zero means octal, `_` may part digits.
-    """
-    if not plain:
-        return value
-    bare = value.replace("_", "") if value[:1] != "_" else value
-    if _INTEGER.fullmatch(bare):
-        sign, digits = (-1 if bare[0] == "-" else 1), bare.lstrip("+-")
-        base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 8 if digits[:1] == "0" else 10)
-        return sign * int(digits[2:] if base in (2, 16) or digits[:2] == "0o" else digits, base)
-    if _FLOAT.fullmatch(bare):
-        return float(bare)
-    if value.lower() in _WORDS:
-        return None if value.lower() in _WORDS[:3] else value.lower() == "true"
-    return value
-
-
-def parse_long(entry: Mapping[str, int | float | bool | str | None]) -> Published:
-    """Reads an entry that is a mapping, after interpolation. Raises PortError for what Compose refuses.
+def long_port(item: Mapping) -> Published:
+    """Reads an entry that is a mapping and has passed the schema. Raises InvalidFile for what Compose refuses still.
 
     Compose does not check `published`, `protocol` and the size of `target`: what the engine will refuse is left to the rules.
     """
-    for key, value in entry.items():
-        if key not in _LONG_KEYS and not key.startswith("x-"):
-            raise PortError(f"{key!r} is not a property of a port", hint=", ".join(_LONG_KEYS))
-        if key in ("host_ip", "protocol", "mode", "app_protocol", "name") and not isinstance(value, str):
-            raise PortError(f"{key} must be a text")
-    if "target" not in entry:
-        raise PortError("a port needs a target: the container's port")
-    published = entry.get("published", "")
-    if isinstance(published, bool) or not isinstance(published, str | int):
-        raise PortError("published must be a text or a whole number")
-    host_ip = entry.get("host_ip")
+    target = item.items["target"]
+    data = target.data if isinstance(target, Scalar) else None
+    if not isinstance(data, int | float) or data < 0:
+        raise problem(f"target must be one port number, not {data!r}", target)
+    texts = {key: node.text for key, node in item.items.items() if isinstance(node, Scalar)}
     return Published(
-        host_ip=checked_address(str(host_ip), "host_ip") if host_ip is not None else ANY,
-        published=str(published) or None,
-        target=_target(entry["target"]),
-        protocol=str(entry.get("protocol") or "tcp"),
+        host_ip=texts.get("host_ip", ANY),
+        published=texts.get("published") or None,
+        target=int(data),
+        protocol=texts.get("protocol") or "tcp",
     )
-
-
-def _target(value: float | bool | str | None) -> int:
-    if (isinstance(value, str) and _NUMBER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise PortError(f"target must be one port number, not {value!r}")
-    return value

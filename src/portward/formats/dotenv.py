@@ -147,31 +147,42 @@ def _spec(variable: Variable, role: Role, side: Side, span: Span, port: str, hos
     )
 
 
-def parse(text: str, path: str, environment: Mapping[str, str] | None = None) -> Variables:
+def parse(
+    text: str, path: str, environment: Mapping[str, str] | None = None, before: Mapping[str, str] | None = None
+) -> Variables:
     """The variables that a file defines. `environment` is the outer one, whose values win inside `${…}`.
 
-    A name alone on its line takes its value from the environment, or is absent. Raises InvalidFile where Compose would refuse.
+    `before` are the variables of the files that were read before this one. A name alone on its line takes its value from
+    either, or is absent. Raises InvalidFile where Compose would refuse.
     """
-    return _Parser(text.removeprefix("\ufeff"), path, environment or {}).parse()
+    return _Parser(text.removeprefix("\ufeff"), path, environment or {}, before).parse()
 
 
 class _Parser:
-    def __init__(self, text: str, path: str, environment: Mapping[str, str], *, expands: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        path: str,
+        environment: Mapping[str, str],
+        before: Mapping[str, str] | None = None,
+        *,
+        expands: bool = True,
+    ) -> None:
         self.text = text
         self.expands = expands
         self.at = 0
         self.lines = Lines(path, text)
         self.path = path
         self.environment = environment
-        self.values: dict[str, str] = {}
+        self.values = {**(before or {}), **environment}
         self.definitions: list[Variable] = []
 
     def parse(self) -> Variables:
         while self._find_statement():
             name, inherited = self._name()
             if inherited:
-                if name in self.environment:
-                    self._define(name, self.environment[name], Span(self.at, self.at))
+                if name in self.values:
+                    self._define(name, self.values[name], Span(self.at, self.at))
             elif self.text[self.at : self.at + 1] in ('"', "'"):
                 self._quoted(name)
             else:
@@ -248,12 +259,13 @@ class _Parser:
         if not self.expands:
             return raw
         try:
-            return expand(raw, {**self.values, **self.environment}).text
+            return expand(raw, self.values).text
         except TemplateError as error:
             raise self._error(str(error), start) from None
 
     def _define(self, name: str, value: str, span: Span) -> None:
-        self.values[name] = value
+        if name not in self.environment:
+            self.values[name] = value
         raw = self.text[span.start : span.end]
         self.definitions.append(Variable(name, value, raw, span, self.lines.at(span.start)))
 

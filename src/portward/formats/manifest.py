@@ -14,7 +14,8 @@ import re
 
 from portward.formats import urls
 from portward.formats.dotenv import is_port_name
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence, parse
+from portward.formats.yaml_parse import parse
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence
 from portward.model import ANY, PortSpec, Role, Side, Span
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ def ports(source: Source, manifests: str, path: str) -> list[PortSpec]:
     """
     reader = _Reader(source)
     found: dict[Span, PortSpec] = {}
-    for document in parse(manifests, path):
+    for document in parse(manifests, path, strict=False):
         for spec in reader.objects(document):
             found.setdefault(spec.span, spec)
     return sorted(found.values(), key=lambda spec: spec.span.start)

@@ -5,24 +5,16 @@ Which references mean the same port is for `links.py` to say.
 
 from __future__ import annotations
 
+import posixpath
 import re
 
-from portward.errors import InvalidFile, UsageError
-from portward.formats import Stack, dotenv, format_of, links, reader_of
+from portward.errors import InvalidFile
+from portward.formats import Stack, compose_discovery, dotenv, format_of, links, reader_of
 from portward.model import ComposeOptions, PortSpec, Project, Service, Skipped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-COMPOSE_OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
-"""Where Compose looks, in its order: note yaml before yml here, and yml before yaml for the override."""
 
 
 def declare(
@@ -40,26 +32,20 @@ def declare(
     `.env` that they are interpolated from, and UsageError for a file that was asked for and is not there. Any other
     unreadable file is in `Project.skipped`.
     """
-    env_files = _env_files(paths, environment, options)
-    variables = [
-        dotenv.parse(_asked(path, read), path, environment) for path in env_files if path in paths or options.env_files
-    ]
-    defined: dict[str, str] = {}
-    for found in variables:
-        defined.update(found.values)
-    values = {**defined, **environment}
-    files = _compose_files(paths, values, options)
-    profiles = (*options.profiles, *_split(values.get("COMPOSE_PROFILES", ""), ","))
-    stack = _stack(files, read, values, profiles)
-    services, chain = _by_definitions((*stack.services, *stack.inactive), variables)
-    references: list[PortSpec] = [spec for found in variables for spec in dotenv.ports(found, chain)]
+    read = _once(read)
+    start = compose_discovery.start(read, environment, options)
+    stack = _stack(root, folder, start, read)
+    env_files = [found.path for found in start.variables]
+    services, chain = _by_definitions((*stack.services, *stack.inactive), start.variables)
+    references: list[PortSpec] = [spec for found in start.variables for spec in dotenv.ports(found, chain)]
     skipped: list[Skipped] = []
     for path in paths:
-        if path not in env_files and path not in files:
+        if path not in env_files and path not in start.files:
             found_here, problem = _read_other(path, read)
             references += found_here
             skipped += problem
-    name = values.get("COMPOSE_PROJECT_NAME") or stack.name or compose_name(folder) or folder
+    name = stack.name or start.values.get("COMPOSE_PROJECT_NAME") or compose_name(folder) or folder
+    defined = {name: value for found in start.variables for name, value in found.values.items()}
     services, loose, found_links = links.link(services, references, name, env_files)
     active = {service.name for service in stack.services}
     return Project(
@@ -102,51 +88,29 @@ def compose_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")
 
 
-def _env_files(paths: Sequence[str], environment: Mapping[str, str], options: ComposeOptions) -> tuple[str, ...]:
-    if options.env_files:
-        return options.env_files
-    if environment.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "true"):
-        return ()
-    return _split(environment.get("COMPOSE_ENV_FILES", ""), ",") or ((".env",) if ".env" in paths else ())
-
-
-def _compose_files(paths: Sequence[str], values: Mapping[str, str], options: ComposeOptions) -> tuple[str, ...]:
-    """The Compose files in force: those asked for, else COMPOSE_FILE, else the first usual name and its override."""
-    if options.files:
-        return options.files
-    if chosen := values.get("COMPOSE_FILE"):
-        return _split(chosen, values.get("COMPOSE_PATH_SEPARATOR") or ":")
-    base = next((name for name in COMPOSE_FILES if name in paths), None)
-    if base is None:
-        return ()
-    override = next((name for name in COMPOSE_OVERRIDES if name in paths), None)
-    return (base, override) if override else (base,)
-
-
-def _stack(
-    files: Sequence[str], read: Callable[[str], str], values: Mapping[str, str], profiles: Sequence[str]
-) -> Stack:
-    if not files:
+def _stack(root: str, folder: str, start: compose_discovery.Start, read: Callable[[str], str]) -> Stack:
+    if not start.files:
         return Stack(None, (), ())
-    for path in files:
-        _asked(path, read)
+    for path in start.files:
+        compose_discovery.asked(path, read)
     from portward.formats import compose  # with it a YAML parser, which a project without Compose does without
 
-    return compose.read(files, read, values, profiles)
+    home = posixpath.dirname(start.files[0])
+    if home not in ("", "."):
+        folder = posixpath.basename(posixpath.normpath(posixpath.join(root, home)))
+    return compose.read(start.files, read, {**start.values, "PWD": root}, start.profiles, folder)
 
 
-def _split(text: str, separator: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(separator) if part.strip())
+def _once(read: Callable[[str], str]) -> Callable[[str], str]:
+    """A `read` that looks at each readable file once."""
+    texts: dict[str, str] = {}
 
+    def text_of(path: str) -> str:
+        if path not in texts:
+            texts[path] = read(path)
+        return texts[path]
 
-def _asked(path: str, read: Callable[[str], str]) -> str:
-    """The text of a file that the answer cannot do without."""
-    try:
-        return read(path)
-    except OSError as error:
-        raise UsageError(f"cannot read it: {error.strerror or error}", path=path) from None
-    except UnicodeDecodeError:
-        raise InvalidFile("not a text in UTF-8", path=path) from None
+    return text_of
 
 
 def _read_other(path: str, read: Callable[[str], str]) -> tuple[list[PortSpec], list[Skipped]]:

@@ -1,8 +1,9 @@
 """Variable interpolation as Docker Compose does it, keeping where every piece of the result came from.
 
-Source: the template package of compose-go (v2.14) and the Compose specification, "Interpolation". In short: `$NAME`,
+Source: the template package of compose-go (v2.9) and the Compose specification, "Interpolation". In short: `$NAME`,
 `${NAME}`, `${NAME:-default}` (unset or empty), `${NAME-default}` (unset), `:?` and `?` (required), `:+` and `+` (alternative),
-`$$` for a dollar sign. A default is a template itself. Substituted values are not expanded again.
+`$$` for a dollar sign. A default is a template itself, and is looked at even where it is not needed: an error in it is one.
+Substituted values are not expanded again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _DEFAULT_NUMBER = re.compile(r"(?<![$\\])(?P<names>(?:\$\{[A-Za-z_]\w*:?-)++)(?P<port>[1-9][0-9]{0,9})(?P<close>\}++)")
 _OPERATORS = (":?", ":-", ":+", "?", "-", "+")
+_DEEPEST = 100
 
 
 class TemplateError(ValueError):
@@ -97,10 +99,12 @@ class _Walk:
         self.values = values
         self.used: list[str] = []
         self.unset: list[str] = []
+        self.depth = 0
 
     def expand(self, template: str, base: int, defaults: tuple[str, ...]) -> list[Piece]:
         pieces: list[Piece] = []
         offset = literal = 0
+        line = _Line(template)
 
         def flush(end: int) -> None:
             if end > literal:
@@ -116,7 +120,7 @@ class _Walk:
                 pieces.append(self._value(name.group(), Span(base + offset, base + name.end())))
                 offset = name.end()
             elif template.startswith("${", offset):
-                found, offset = self._braced(template, offset, base, defaults)
+                found, offset = self._braced(line, offset, base, defaults)
                 pieces += found
             else:  # a dollar sign before anything else stands for itself
                 literal = offset
@@ -132,47 +136,74 @@ class _Walk:
             self.unset.append(name)
         return Piece(self.values.get(name, ""), span, name)
 
-    def _braced(self, template: str, start: int, base: int, defaults: tuple[str, ...]) -> tuple[list[Piece], int]:
-        name = _NAME.match(template, start + 2)
+    def _braced(self, line: _Line, start: int, base: int, defaults: tuple[str, ...]) -> tuple[list[Piece], int]:
+        name = _NAME.match(line.template, start + 2)
         if name is None:
             raise TemplateError("a variable name is missing after ${", base + start)
         after = name.end()
-        if template.startswith("}", after):
+        if line.template.startswith("}", after):
             return [self._value(name.group(), Span(base + start, base + after + 1))], after + 1
-        operator = next((known for known in _OPERATORS if template.startswith(known, after)), None)
-        line_end = template.find("\n", start)
-        last = template.rfind("}", after, line_end if line_end >= 0 else len(template))
+        operator = next((known for known in _OPERATORS if line.template.startswith(known, after)), None)
+        last = line.last_brace(start)
         if operator is None or last < after + len(operator):
             raise TemplateError(f"${{{name.group()}… is not a variable reference that Compose knows", base + start)
-        close = _closing(template[: last + 1], start + 1)
-        if close < 0:
-            close = last
+        close = _closing(line.template, start + 1, last + 1)
         argument_start = after + len(operator)
-        argument = template[argument_start:close]
+        argument = line.template[argument_start:close]
         whole = Span(base + start, base + close + 1)
         return self._operate(name.group(), operator, argument, base + argument_start, whole, defaults), close + 1
 
     def _operate(
         self, name: str, operator: str, argument: str, base: int, whole: Span, defaults: tuple[str, ...]
     ) -> list[Piece]:
-        self.used.append(name)
         value = self.values.get(name)
         missing = value is None or (operator.startswith(":") and value == "")
-        if operator.endswith("-"):
-            return self.expand(argument, base, (*defaults, name)) if missing else [Piece(value or "", whole, name)]
-        if operator.endswith("+"):
-            return [Piece(value or "", whole, name)] if missing else self.expand(argument, base, defaults)
-        if missing:
-            reason = "".join(piece.text for piece in self.expand(argument, base, defaults))
+        by_default = operator.endswith("-")
+        taken = missing if by_default else operator.endswith("+") and not missing
+        self.used.append(name)
+        known = len(self.used), len(self.unset)
+        other = self._nested(argument, base, (*defaults, name) if by_default else defaults, whole)
+        if not taken:
+            del self.used[known[0] :], self.unset[known[1] :]
+        if missing and operator.endswith("?"):
+            reason = "".join(piece.text for piece in other)
             raise TemplateError(f"{name} is required but has no value{': ' + reason if reason else ''}", whole.start)
-        return [Piece(value or "", whole, name)]
+        return other if taken else [Piece(value or "", whole, name)]
+
+    def _nested(self, argument: str, base: int, defaults: tuple[str, ...], whole: Span) -> list[Piece]:
+        if self.depth >= _DEEPEST:
+            raise TemplateError(f"nested more than {_DEEPEST} levels deep", whole.start)
+        self.depth += 1
+        pieces = self.expand(argument, base, defaults)
+        self.depth -= 1
+        return pieces
 
 
-def _closing(template: str, opening: int) -> int:
-    """The index of the brace that closes the one at `opening`, or -1; as in Go, what follows a `{` is passed over."""
+class _Line:
+    """The line of a template that is looked at: a reference never goes past its last brace."""
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.end = -1
+        self.brace = -1
+
+    def last_brace(self, offset: int) -> int:
+        """The index of the last `}` in the line of an offset, or a number below the line's start. Offsets only grow."""
+        if offset > self.end:
+            end = self.template.find("\n", offset)
+            self.end = end if end >= 0 else len(self.template)
+            self.brace = self.template.rfind("}", offset, self.end)
+        return self.brace
+
+
+def _closing(template: str, opening: int, end: int) -> int:
+    """The index of the brace that closes the one at `opening`, the last before `end` if none does.
+
+    As in Go, the character after a `{` is passed over.
+    """
     depth = 0
     offset = opening
-    while offset < len(template):
+    while offset < end:
         if template[offset] == "}":
             depth -= 1
             if depth == 0:
@@ -181,4 +212,4 @@ def _closing(template: str, opening: int) -> int:
             depth += 1
             offset += 1
         offset += 1
-    return -1
+    return end - 1

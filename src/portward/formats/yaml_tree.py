@@ -1,97 +1,203 @@
-"""YAML as a tree that knows where every scalar stands and how it was written.
+"""YAML as a tree that knows where every scalar stands and how it was written; `yaml_parse.py` makes it.
 
-Ports are never resolved by a YAML loader: `2222:22` is a number in base 60 to YAML 1.1 and a text to others. The tree keeps
-the scalar's text and style, and whoever reads it decides. libyaml (through PyYAML's C loader) parses; anchors and merge
-keys (`<<`) are followed here. A node that is aliased several times is the same object each time.
+Ports are never resolved by a YAML loader: `2222:22` is a number in base 60 to YAML 1.1 and a text to others. A node that is
+aliased several times is the same object each time.
+
+Nodes are plain classes with slots and no Records: a project has tens of thousands of them. Nobody changes one that is built.
 """
 
 from __future__ import annotations
 
-import yaml
-
 from portward.errors import InvalidFile
-from portward.formats.template import TemplateError, expand
 from portward.formats.text import Lines
+from portward.formats.yaml_scalars import shown
 from portward.model import Location, Span
-from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Mapping as Values
+    from collections.abc import Iterable, Iterator
 
     from portward.formats.template import Expansion
+    from portward.formats.yaml_scalars import Value
 
-_DEEPEST = 200
+
+class File:
+    """The text of one YAML file: what nodes get their places from."""
+
+    __slots__ = ("_lines", "path", "text")
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._lines: Lines | None = None
+
+    def at(self, offset: int) -> Location:
+        """The place of a code point."""
+        if self._lines is None:
+            self._lines = Lines(self.path, self.text)
+        return self._lines.at(offset)
 
 
-class Scalar(Record):
-    """A scalar: decoded value, whether it is plain (no quotes), the tag if one is written, its span and place.
+class _Placed:
+    """What every node has: its file, the offset of its first character, and its tag if it is not a standard one."""
 
-    `value_start` is the offset in the file of the value's first character where the file spells the value out
-    character by character (no escapes, no folding), else None. `expansion` is what interpolation made of it.
+    __slots__ = ("file", "start", "tag")
+
+    def __init__(self, file: File, start: int, tag: str | None) -> None:
+        self.file = file
+        self.start = start
+        self.tag = tag
+
+    @property
+    def location(self) -> Location:
+        return self.file.at(self.start)
+
+
+class Scalar(_Placed):
+    """A scalar: its decoded `value`, whether it is plain (no quotes), and the `data` that Compose takes it for.
+
+    `expansion` is what interpolation made of the value. `origin` is the node that a scalar was made from which no file
+    writes in this form.
     """
 
-    value: str
-    plain: bool
-    tag: str | None
-    span: Span
-    location: Location
-    value_start: int | None
-    source: str
-    expansion: Expansion | None = None
+    __slots__ = ("data", "end", "expansion", "origin", "plain", "value")
+
+    def __init__(self, file: File, start: int, tag: str | None, end: int, value: str, plain: bool, data: Value) -> None:
+        self.file = file
+        self.start = start
+        self.tag = tag
+        self.end = end
+        self.value = value
+        self.plain = plain
+        self.data = data
+        self.expansion: Expansion | None = None
+        self.origin: Node | None = None
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+    @property
+    def source(self) -> str:
+        """The characters of the scalar as they are written, with their quotes."""
+        return self.file.text[self.start : self.end]
 
     @property
     def text(self) -> str:
-        """The value after interpolation; before it, the value."""
-        return self.value if self.expansion is None else self.expansion.text
+        """The value after interpolation, a number as Compose prints it."""
+        return shown(self.data)
 
     @property
     def is_null(self) -> bool:
         """Whether YAML reads it as nothing: empty, `~` or `null`."""
-        return self.plain and self.value in ("", "~", "null", "Null", "NULL")
+        return self.data is None
+
+    @property
+    def value_start(self) -> int | None:
+        """The offset in the file of the value's first character; None where the file does not spell the value out.
+
+        Escapes and folding do not, nor does any file for a scalar that was made from another node.
+        """
+        if self.origin is not None:
+            return None
+        text, start = self.file.text, self.start + (not self.plain)
+        if text.startswith(self.value, start, self.end):
+            return start
+        if not self.value or "\n" in self.value:
+            return None
+        start = text.find(self.value, start, self.end)  # a block scalar of one line
+        return start if start >= 0 and text.find(self.value, start + 1, self.end) < 0 else None
+
+    def become(self, data: Value, expansion: Expansion | None = None) -> Scalar:
+        """The same place with other data, as interpolation gives it."""
+        made = Scalar(self.file, self.start, self.tag, self.end, self.value, self.plain, data)
+        made.expansion = expansion or self.expansion
+        made.origin = self.origin
+        return made
 
 
-class Sequence(Record):
-    """A list of nodes."""
+class Sequence(_Placed):
+    """A list of nodes. `dynamic` tells whether a `$` stands in it."""
 
-    items: tuple[Node, ...]
-    tag: str | None
-    location: Location
+    __slots__ = ("dynamic", "items")
+
+    def __init__(self, file: File, start: int, tag: str | None, items: tuple[Node, ...], dynamic: bool = True) -> None:
+        self.file = file
+        self.start = start
+        self.tag = tag
+        self.items = items
+        self.dynamic = dynamic
 
 
-class Mapping(Record):
-    """A mapping with text keys; `<<` is already merged in. `keys` holds the place of each key."""
+class Mapping(_Placed):
+    """A mapping with text keys; `<<` is already merged in. `names` holds the node of each key that a file writes.
 
-    items: dict[str, Node]
-    keys: dict[str, Location]
-    tag: str | None
-    location: Location
+    Values with the tag `!reset` are in `dropped`, not among the items. `dynamic` tells whether a `$` stands in it.
+    """
+
+    __slots__ = ("dropped", "dynamic", "items", "names")
+
+    def __init__(
+        self,
+        file: File,
+        start: int,
+        tag: str | None,
+        items: dict[str, Node],
+        names: dict[str, Scalar],
+        dynamic: bool = True,
+    ) -> None:
+        self.file = file
+        self.start = start
+        self.tag = tag
+        self.items = items
+        self.names = names
+        self.dynamic = dynamic
+        self.dropped: dict[str, Node] = {}
+
+    def place(self, key: str) -> Location:
+        """Where a key stands, or the mapping where no file writes it."""
+        name = self.names.get(key)
+        return self.location if name is None else name.location
+
+    def having(self, items: dict[str, Node]) -> Mapping:
+        """The same place and names with other items."""
+        made = Mapping(self.file, self.start, self.tag, items, self.names, self.dynamic)
+        made.dropped = self.dropped
+        return made
 
 
 if TYPE_CHECKING:
     Node = Scalar | Sequence | Mapping
 
 
-def parse(text: str, path: str) -> list[Node]:
-    """The documents of a YAML text. Raises InvalidFile, with the place, for what is not YAML or repeats a key."""
-    text = text.removeprefix("\ufeff")
-    lines = Lines(path, text)
-    try:
-        documents = list(yaml.compose_all(text, Loader=yaml.CBaseLoader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        problem = (error.problem or error.context or "not YAML").strip()
-        raise InvalidFile(f"not valid YAML: {problem}", path=path, line=line, column=column) from None
-    except yaml.reader.ReaderError as error:  # a character that YAML forbids; libyaml counts bytes
-        place = lines.at(len(text.encode()[: error.position].decode(errors="ignore")))
-        message = f"not valid YAML: {error.reason}"
-        raise InvalidFile(message, path=path, line=place.line, column=place.column) from None
-    except yaml.YAMLError as error:
-        raise InvalidFile(f"not valid YAML: {error}", path=path) from None
-    builder = _Builder(text, path, lines)
-    return [builder.build(document, 0) for document in documents]
+def scalar(data: Value, origin: Node) -> Scalar:
+    """A scalar that stands for a node, or for a part of it, in the same place."""
+    end = origin.end if isinstance(origin, Scalar) else origin.start
+    made = Scalar(origin.file, origin.start, None, end, shown(data), False, data)
+    made.origin = origin
+    return made
+
+
+def sequence(items: Iterable[Node], origin: Node) -> Sequence:
+    """A list that stands for a node, in the same place."""
+    return Sequence(origin.file, origin.start, None, tuple(items))
+
+
+def mapping(items: dict[str, Node], origin: Node, names: dict[str, Scalar] | None = None) -> Mapping:
+    """A mapping that stands for a node, in the same place."""
+    return Mapping(origin.file, origin.start, None, items, {} if names is None else names)
+
+
+def problem(message: str, place: Location | Node, hint: str | None = None) -> InvalidFile:
+    """What is wrong, at a place or at a node's."""
+    where = place if isinstance(place, Location) else place.location
+    return InvalidFile(message, hint=hint, path=where.path, line=where.line, column=where.column)
+
+
+def inside(node: Scalar, offset: int) -> Location:
+    """The place of a character of a scalar's value, or of the scalar where that cannot be told."""
+    start = node.value_start
+    return node.location if start is None else node.file.at(start + offset)
 
 
 def scalars(node: Node) -> Iterator[Scalar]:
@@ -111,118 +217,14 @@ def scalars(node: Node) -> Iterator[Scalar]:
             pending.extend(reversed(current.items.values()))
 
 
-def interpolated(node: Node, values: Values[str, str]) -> Node:
-    """The tree with every scalar expanded (keys never are). Raises InvalidFile at the place of a template that is refused."""
-    return _Interpolation(values).of(node)
-
-
-class _Interpolation:
-    def __init__(self, values: Values[str, str]) -> None:
-        self.values = values
-        self.done: dict[int, Node] = {}
-
-    def of(self, node: Node) -> Node:
-        if id(node) not in self.done:
-            self.done[id(node)] = self._made(node)
-        return self.done[id(node)]
-
-    def _made(self, node: Node) -> Node:
-        if isinstance(node, Sequence):
-            return node.replace(items=tuple(self.of(item) for item in node.items))
-        if isinstance(node, Mapping):
-            return node.replace(items={key: self.of(item) for key, item in node.items.items()})
-        if "$" not in node.value:
-            return node
-        try:
-            return node.replace(expansion=expand(node.value, self.values))
-        except TemplateError as error:
-            place = inside(node, error.offset)
-            raise InvalidFile(str(error), path=place.path, line=place.line, column=place.column) from None
-
-
-def inside(scalar: Scalar, offset: int) -> Location:
-    """The place of a character of a scalar's value, or of the scalar where that cannot be told."""
-    if scalar.value_start is None or "\n" in scalar.value[:offset]:
-        return scalar.location
-    return scalar.location.replace(column=scalar.location.column + scalar.value_start - scalar.span.start + offset)
-
-
-class _Builder:
-    def __init__(self, text: str, path: str, lines: Lines) -> None:
-        self.text = text
-        self.path = path
-        self.lines = lines
-        self.done: dict[int, Node] = {}
-
-    def build(self, node: yaml.Node, depth: int) -> Node:
-        if id(node) in self.done:
-            return self.done[id(node)]
-        if depth > _DEEPEST:
-            raise self.error(f"nested more than {_DEEPEST} levels deep", node)
-        if isinstance(node, yaml.ScalarNode):
-            built: Node = self._scalar(node)
-        elif isinstance(node, yaml.SequenceNode):
-            items = tuple(self.build(item, depth + 1) for item in node.value)
-            built = Sequence(items, _tag(node), self._place(node))
-        elif isinstance(node, yaml.MappingNode):
-            built = self._mapping(node, depth)
-        else:
-            raise self.error("not a scalar, a list or a mapping", node)
-        self.done[id(node)] = built
-        return built
-
-    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
-        start, end = node.start_mark.index, node.end_mark.index
-        # the mark starts at an anchor or a tag: the value stands after it
-        while start < end and self.text[start] in "&!":
-            while start < end and not self.text[start].isspace():
-                start += 1
-            while start < end and self.text[start].isspace():
-                start += 1
-        value_start = start + (1 if node.style in ("'", '"') else 0)
-        spelled = self.text.startswith(node.value, value_start) and node.style not in ("|", ">")
-        return Scalar(
-            value=node.value,
-            plain=node.style is None or node.style == "",
-            tag=_tag(node),
-            span=Span(start, end),
-            location=self.lines.at(start),
-            value_start=value_start if spelled else None,
-            source=self.text[start:end],
+def same(one: Node, other: Node) -> bool:
+    """Whether two nodes have the same data, wherever they stand. Texts, numbers and truths are never equal to each other."""
+    if isinstance(one, Scalar) and isinstance(other, Scalar):
+        return type(one.data) is type(other.data) and one.data == other.data
+    if isinstance(one, Sequence) and isinstance(other, Sequence):
+        return len(one.items) == len(other.items) and all(map(same, one.items, other.items))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.items.keys() == other.items.keys() and all(
+            same(node, other.items[key]) for key, node in one.items.items()
         )
-
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> Mapping:
-        items: dict[str, Node] = {}
-        keys: dict[str, Location] = {}
-        merged: list[Node] = []
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise self.error("a key must be a text", key)
-            built = self.build(value, depth + 1)
-            if key.value == "<<" and not key.style:
-                merged += built.items if isinstance(built, Sequence) else (built,)
-                continue
-            if key.value in items:
-                raise self.error(f"the key {key.value!r} stands here twice", key)
-            items[key.value] = built
-            keys[key.value] = self._place(key)
-        for source in merged:
-            if not isinstance(source, Mapping):
-                raise self.error("<< merges mappings only", node)
-            for name, inherited in source.items.items():
-                if name not in items:
-                    items[name] = inherited
-                    keys[name] = source.keys[name]
-        return Mapping(items, keys, _tag(node), self._place(node))
-
-    def _place(self, node: yaml.Node) -> Location:
-        return self.lines.at(node.start_mark.index)
-
-    def error(self, message: str, node: yaml.Node) -> InvalidFile:
-        place = self._place(node)
-        return InvalidFile(message, path=self.path, line=place.line, column=place.column)
-
-
-def _tag(node: yaml.Node) -> str | None:
-    # without a resolver the loader gives untagged nodes the standard tags of their kind
-    return node.tag if node.tag and not node.tag.startswith("tag:yaml.org,2002:") else None
+    return False

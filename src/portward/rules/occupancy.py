@@ -103,16 +103,25 @@ def fits(process: Process, service: Service, project: Project) -> bool:
     if not is_inside(process, project) or not process.command:
         return False
     own = _program(service.command) if not {*service.command[:1]} & {*_SCRIPT_RUNNERS} else ""
-    at_home = any(_path(process.cwd or "", project).startswith(f"{folder}/") for folder in service.folders)
+    at_home = _is_its_own(_path(process.cwd or "", project), service, project)
     if not is_interpreter(process.name):
         named = process.name == own.rpartition("/")[2] or any(name in process.name for name in _own_names(service))
         return named or (not own and at_home and _runs_on(process, service, known=True))
     runs = _program(process.command)
-    if runs and not runs.startswith("-m ") and ("/" in runs or "." in runs):
+    is_path = not runs.startswith("-m ") and ("/" in runs or "." in runs)
+    if is_path:
         runs = _path(runs if runs.startswith("/") else f"{process.cwd}/{runs}", project).rstrip("/")
     if own:
         return runs in (own, *(f"{folder}/{own}" for folder in service.folders))
-    return _runs_on(process, service) and any(runs.startswith(f"{folder}/") for folder in service.folders)
+    return is_path and _runs_on(process, service) and _is_its_own(runs, service, project)
+
+
+def _is_its_own(path: str, service: Service, project: Project) -> bool:
+    """Whether a path relative to the root is in a folder of the service's own; in the root's, if it is in no other's."""
+    if any(folder and path.startswith(f"{folder}/") for folder in service.folders):
+        return True
+    others = (folder for other in project.services for folder in other.folders if folder)
+    return "" in service.folders and path[:1] != "/" and not any(path.startswith(f"{folder}/") for folder in others)
 
 
 def _program(command: tuple[str, ...]) -> str:
