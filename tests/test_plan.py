@@ -121,6 +121,19 @@ def test_container_moves_both_sides() -> None:
     assert texts == {"compose.yaml": _compose('"7001:7001"', more)["compose.yaml"].replace("5000", "7001")}
 
 
+def test_commands_and_health_checks_are_the_containers() -> None:
+    """What a container is told of itself stays when the host's side moves, and follows when the container's does."""
+    more = (
+        "    command: uvicorn app:app --host 0.0.0.0 --port 5000\n"
+        '    healthcheck: {test: ["CMD-SHELL", "curl -f http://localhost:5000/ || exit 1"]}\n'
+        "    labels: {traefik.http.services.a.loadbalancer.server.port: 5000}\n"
+        "  b:\n    image: x\n    command: [wait-on, 'http://a:5000', 'http://localhost:9000']\n"
+    )
+    files = _compose('"5000:5000"', more)
+    assert _moved(files) == _compose('"7001:5000"', more)
+    assert _moved(files, container=True) == {"compose.yaml": files["compose.yaml"].replace("5000", "7001")}
+
+
 def test_the_default_that_the_container_reads_stays() -> None:
     """Code in the container's own folder falls back to the container's port; with PORT set by Compose, to the host's."""
     code = {"srv/config.js": "module.exports = { port: process.env.PORT || 5000 };\n"}

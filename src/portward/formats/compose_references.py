@@ -7,6 +7,7 @@ and loopback URLs the host's.
 from __future__ import annotations
 
 from portward.formats import urls
+from portward.formats.compose_commands import own_ports
 from portward.formats.compose_ports import ShortPort
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import TemplateError, expand
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from portward.formats.yaml_tree import Node
 
 _WITHOUT_REFERENCES = ("image", "healthcheck", "ports", "labels")
-"""Keys of a service whose URLs say nothing about ports: a health check asks its own container."""
+"""Keys of a service whose URLs say nothing about other services' ports."""
+_COMMANDS = ("command", "entrypoint")
+"""Keys whose loopback URLs are the container's own: see `compose_commands`."""
 
 
 def references(service: str, items: dict[str, Node], values: Values[str, str]) -> Iterator[PortSpec]:
@@ -40,9 +43,10 @@ def references(service: str, items: dict[str, Node], values: Values[str, str]) -
             variables, span = written(item, Span(len(item.text) - len(port), len(item.text)))
             spec = _container_port(service, "compose-environment", item, span, port)
             yield spec.replace(variables=(name, *variables))
+    yield from own_ports(service, items)
     for key, node in items.items():
         if key not in _WITHOUT_REFERENCES:
-            yield from _urls(node)
+            yield from (spec for spec in _urls(node) if key not in _COMMANDS or spec.side is Side.CONTAINER)
 
 
 def written(item: Scalar, part: Span) -> tuple[tuple[str, ...], Span]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS = ("markdown", "kubernetes")
 """Formats that say nothing about what listens on this machine."""
+_OWN_COMMANDS = ("compose-command", "compose-entrypoint", "compose-healthcheck", "compose-label")
+"""Where Compose tells a container its own ports; a number of another one may be an option's that is no port of it."""
 _COMMAND_LINES = ("npm", "makefile", "shell", "procfile")
 """Formats of commands that people type, in a container or on the host."""
 _SCHEMES = {
@@ -98,7 +100,7 @@ class _Entry:
 
     def has(self, number: str) -> bool:
         """Whether the host's port is this number, by the entry or by any definition of it."""
-        if self.spec is not None and self.spec.range is not None and number.isdecimal():
+        if self.spec is not None and self.spec.range is not None and number.isdecimal() and len(number) < 6:
             return int(number) in self.spec.range or any(spec.number == number for spec in self.host)
         return any(spec.number == number for spec in self.host)
 
@@ -171,6 +173,9 @@ class _Linker:
     def _inside(self, spec: PortSpec, service: Service) -> None:
         """A container's port that the service itself names; a variable may name another service's (`DB_PORT`)."""
         target = _as_port(spec)
+        if spec.origin in _OWN_COMMANDS and not self._entry_of_target(service, target):
+            self._doubt(None, spec, "no port of its container is this one", service)
+            return
         if spec.variables and not self._entry_of_target(service, target):
             words = _meaning(spec)
             other = self._called(words, [entry for entry in self._with_target(target) if entry.service is not service])
@@ -211,7 +216,7 @@ class _Linker:
             if service is None:
                 self.loose.append(spec)
                 return
-            target = int(spec.number) if spec.number.isdecimal() else None
+            target = _as_port(spec)
             entry = self._entry_of_target(service, target) or next(iter(self._entries[service.name]), None)
             self._join(entry or self._container_entry(service, target), spec, Side.CONTAINER, f"names {spec.host}")
             return
@@ -384,7 +389,7 @@ class _Linker:
 
 
 def _as_port(spec: PortSpec) -> int | None:
-    return int(spec.number) if spec.number.isdecimal() else None
+    return int(spec.number) if spec.number.isdecimal() and len(spec.number) < 6 else None
 
 
 def _meaning(spec: PortSpec) -> set[str]:

@@ -41,6 +41,9 @@ class Timestamp(Record):
     text: str
 
 
+_LONGEST_INTEGER = 100  # characters: any longer one is out of range
+
+
 def typed(text: str) -> Value:
     """The value of a plain scalar.
 
@@ -54,7 +57,7 @@ def typed(text: str) -> Value:
     if (date := _DATE.fullmatch(text)) and _is_a_day(*map(int, date.groups())):
         return Timestamp(text)
     plain = text.replace("_", "")
-    if _INTEGER.fullmatch(plain):
+    if _INTEGER.fullmatch(plain) and len(plain) < _LONGEST_INTEGER:
         number = _integer(plain)
         if -(1 << 63) <= number < 1 << 64 and (plain[0] != "+" or number < 1 << 63):
             return number
