@@ -1,6 +1,6 @@
 """Project files on disk: finds a project's folder and its files, and reads them.
 
-Nothing is written here yet. Folders that hold other people's code or built output are never entered.
+Nothing is written here: `journal` does that. Folders that hold other people's code or built output are never entered.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class Journal:
         try:
             if transaction.state() is State.COMMITTED:
                 with suppress(Unavailable):
-                    changed = transaction.forward()
+                    changed = transaction.forward(resumed=True)
             if transaction.state() is State.WRITTEN:
                 transaction.clean()
                 return f"`{entry.verb}` was interrupted and is now finished: {self._fates(entry, changed, 'written')}"
@@ -211,9 +211,12 @@ class Journal:
         return os.path.join(self.path, entry.id, str(entry.files.index(file)))
 
     def _require_settled(self, home: Home) -> None:
-        """Between `recover` and now another run may have died."""
+        """Another run may have died since `recover`, or nobody called it."""
         if home.unsettled():
-            raise Unavailable("another change of this project was interrupted just now", hint="run it again")
+            raise Unavailable(
+                "a change of this project was interrupted, and is to be put right first: nothing was written",
+                hint="the next verb that changes files does it: `portward undo`, `portward set` or another",
+            )
 
     def _entry(
         self, home: Home, verb: str, files: Sequence[FileEntry], folders: tuple[str, ...], undoes: str | None = None

@@ -136,9 +136,9 @@ def _wait(descriptor: int, patience: float) -> None:
 
 def _make_private(path: str) -> None:
     """Makes a folder that only its owner may enter, and those above it that are missing, as the XDG specification asks."""
-    if os.path.isdir(path):
-        return
     above = os.path.dirname(path)
+    if above == path or os.path.isdir(path):
+        return
     _make_private(above)
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)

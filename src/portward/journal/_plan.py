@@ -42,13 +42,9 @@ def plan(root: Folder, path: str, changes: Mapping[str, tuple[str | bytes, str |
         file = FileEntry(name, folder, last, "", digest, digest_of(after))
         before = contents(root, file)
         if digest_of(before) != digest:
-            what = (
-                "is gone"
-                if before is None
-                else "is there already"
-                if digest is None
-                else "was changed since it was read"
-            )
+            what = "was changed since it was read" if digest else "is there already"
+            if before is None:
+                what = "is gone"
             raise FileChanged(f"{what}: nothing was written", path=name, hint="run it again")
         if before != after:
             require_writable(path, file)

@@ -73,6 +73,8 @@ class Transaction:
                 folder.make_folder(name)
                 folder.sync()
         for file, data in zip(self.entry.files, contents, strict=True):
+            if self._standing(file) not in (Standing.PENDING, Standing.LOST):
+                raise _changed(file)
             if data is not None:
                 mode = 0o777 if file.path in executable else 0o666
                 with self._at(file.folder, file.path) as folder:
@@ -83,20 +85,24 @@ class Transaction:
         """Marks the write as one to be finished."""
         self._mark(State.PLANNED, State.COMMITTED)
 
-    def forward(self) -> list[FileEntry]:
+    def forward(self, *, resumed: bool = False) -> list[FileEntry]:
         """Puts every new text in its place, and gives the files that somebody changed after that: they stay as they are.
 
-        Raises FileChanged for a file that was changed before it was written: then the write must go `back`.
+        A write that is `resumed` after an interruption may have been here before. Raises FileChanged for a file that was
+        changed before it was written: then the write must go `back`.
         """
         changed = []
         for file in self.entry.files:
-            if self._standing(file) is Standing.PENDING:
-                self._swap(file, back=False)
             standing = self._standing(file)
+            if standing is Standing.PENDING:
+                self._swap(file, back=False)
+                standing = self._standing(file)
+            elif not resumed:
+                raise _changed(file)
             if standing is Standing.CHANGED_SINCE:
                 changed.append(file)
             elif standing is not Standing.PLACED:
-                raise FileChanged("was changed by somebody else meanwhile", path=file.path, hint="run it again")
+                raise _changed(file)
         self._sync_folders()
         self._mark(State.COMMITTED, State.WRITTEN)
         return changed
@@ -122,7 +128,6 @@ class Transaction:
             self._mark(State.COMMITTED, State.REVERTING)
             for file in self.entry.files:
                 self._swap_back(file)
-            self._sync_folders()
             standings = {file: self._standing(file) for file in self.entry.files}
             changed = [file for file in standings if standings[file] in (Standing.CHANGED, Standing.CHANGED_SINCE)]
             only_copy = Standing.CHANGED_SINCE in standings.values()
@@ -229,3 +234,7 @@ class Transaction:
             yield
         except OSError as error:
             raise Unavailable(f"the journal of changes cannot be kept ({error.strerror})") from error
+
+
+def _changed(file: FileEntry) -> FileChanged:
+    return FileChanged("was changed by somebody else meanwhile", path=file.path, hint="run it again")
