@@ -689,6 +689,8 @@ EVERY_VERB = {
     "services": [],
     "set": ["redis=14001"],
     "resolve": [],
+    "docs": [],
+    "init": [],
     "undo": ["--dry-run"],
     "find": [],
     "catalog": ["5000"],
