@@ -19,7 +19,8 @@ from tests.conftest import need, need_root
 from tests.engine import PretendedEngine, clean_environment, http, portward
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    import socket
+    from collections.abc import Callable, Collection
 
     from tests.conftest import Listen, Spawn
 
@@ -140,6 +141,22 @@ def test_a_real_forwarder_with_its_engine_out_of_reach(spawn: Spawn, free_port: 
         "its socket does not exist",
     )
     assert answer.document["complete"] is False
+
+
+def test_a_silent_engine_is_waited_for_once(nexus: Path, listen: Listen, connect: Callable[..., socket.socket]) -> None:
+    """However many ports need a second look: here connections hold three that the project publishes."""
+    server = listen()
+    ports = [connect(server).getsockname()[1] for _ in range(3)]
+    names = ("FRONTEND_PORT", "PORT", "OLLAMA_PORT")
+    (nexus / ".env").write_text("".join(f"{name}={port}\n" for name, port in zip(names, ports, strict=True)))
+    with PretendedEngine(lambda _path: None) as engine:
+        start = time.monotonic()
+        answer = Portward(str(nexus), environment={"DOCKER_HOST": engine.address}).check()
+        assert time.monotonic() - start < 2.5
+        assert len(engine.requests) == 1
+    taken = {finding.port: finding.message for finding in answer.findings if finding.rule == "address-in-use"}
+    assert all("connection in ESTABLISHED" in taken[port] for port in ports)
+    assert [entry.what for entry in answer.skipped] == [f"container engine {engine.address}"]
 
 
 def test_a_systemd_unit_is_stopped_by_its_manager(nexus: Path) -> None:
