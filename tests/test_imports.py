@@ -32,10 +32,11 @@ ALLOWED = {
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
+    "survey": {"allocate", "answers", "catalog", "live", "model", "rules"},
+    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "rules", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "live",
-        "model", "plan", "rules", "sockets", "wording",
-        "workspace",
+        "model", "plan", "preflight", "rules", "sockets", "survey", "wording", "workspace",
     },
     "render": {"answers", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "model", "render", "ward", "wording"},

@@ -10,27 +10,21 @@ import errno
 import os
 import time
 
-from portward.answers import Check, PortCheck, PortReport, RuleDoc, ServiceReport, Services, Who, WhoAnswer
+from portward.answers import Check, RuleDoc, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
     LAST_PORT,
     ComposeOptions,
-    Custom,
     Endpoint,
-    Finding,
-    Fix,
     Listener,
     PortRange,
     PortRequest,
-    PortSpec,
     Project,
     Reading,
-    Refusal,
     Service,
     Settings,
-    Severity,
     Side,
     Skipped,
     Snapshot,
@@ -39,7 +33,7 @@ from portward.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from portward.answers import Changes
     from portward.catalog import CatalogEntry
@@ -176,90 +170,33 @@ class Portward:
 
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
-        wanted = [
-            tuple(Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host))
-            for argument in map(parse_port, ports)
-            for port in argument.ports
-        ]
-        refusals = {endpoint: self.live.refusal(endpoint) for endpoints in wanted for endpoint in endpoints}
-        asked = {endpoint.port for endpoint in refusals}
-        # a bind that is not permitted may meet a holder too; one that is sandboxed must not need more of the system
-        telling = (Refusal.IN_USE, Refusal.NOT_PERMITTED)
-        refused = {endpoint.port for endpoint, refusal in refusals.items() if refusal in telling}
-        udp = any(endpoint.transport is Transport.UDP for endpoint in refusals)
-        try:
-            # of containers all: a port that is offered instead must not be claimed by one
-            claims = range(1, LAST_PORT + 1)
-            reading = self.live.read(udp=udp, all_netns=all_netns, ports=asked if all_netns else refused, claims=claims)
-        except Unavailable as error:
-            reading = Reading((), (Skipped("sockets", error.message),))  # the bind's answer stands without them
-        judged = {endpoint: self._port_check(endpoint, refusal, reading) for endpoint, refusal in refusals.items()}
-        checks = tuple(_of_host([judged[endpoint] for endpoint in endpoints]) for endpoints in wanted)
-        refused_checks = dict.fromkeys(check for check in checks if not check.available)
-        settings, unread = self._readable_settings() if refused_checks else (Settings(), ())
+        from portward import preflight
+
+        checks, reading = preflight.look(self.live, ports, all_netns)
+        refused = dict.fromkeys(check for check in checks if not check.available)
+        settings, unread = self._readable_settings() if refused else (Settings(), ())
         snapshot = Snapshot(reading, self._clock(), settings=settings)
-        findings = tuple(self._port_finding(check, snapshot) for check in refused_checks)
+        findings = tuple(preflight.finding(self.live, check, snapshot) for check in refused)
         return Check(checks, findings, reading, unread=unread)
-
-    def _port_check(self, endpoint: Endpoint, refusal: Refusal | None, reading: Reading) -> PortCheck:
-        rows = tuple(row for row in reading.listeners if row.endpoint.overlaps(endpoint))
-        lingers = refusal is Refusal.IN_USE and self.live.only_lingers(endpoint, rows)
-        holders = tuple(row for row in rows if not is_connection(row))
-        if refusal is Refusal.IN_USE and not any(map(holds, holders)):
-            # nobody else is in the way: then it is a connection, or what is left of one
-            holders = tuple(row for row in rows if row in holders or row.netns is None)
-        return PortCheck(endpoint, lingers or refusal is None, None if lingers else refusal, holders)
-
-    def _port_finding(self, check: PortCheck, snapshot: Snapshot) -> Finding:
-        from portward import catalog
-        from portward.rules.address_in_use import RULE, stops
-        from portward.wording import holder
-
-        endpoint = check.endpoint
-        holders = tuple(self.live.in_detail(row) for row in check.listeners if holds(row))
-        rule, hint, fixes = RULE, None, []
-        if check.refusal in (None, Refusal.IN_USE):
-            reason = (
-                f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
-            )
-            kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
-            ports = snapshot.settings.ranges.get(kind, catalog.DEFAULT_RANGES[kind])
-            free = self._free(snapshot, ports, f"port\0{endpoint.port}", endpoint.transport)
-            if free:
-                hint = f"use {free}, free in the {kind} range {ports}"
-                fixes.append(Fix(hint, None, True))
-            fixes += [fix for row in holders[:1] if not is_connection(row) for fix in stops(row)]
-        else:
-            rule, reason, hint = _REFUSED[check.refusal]
-        return Finding(
-            rule=rule,
-            severity=Severity.ERROR,
-            message=f"{endpoint}/{endpoint.transport} is not available: {reason}",
-            port=endpoint.port,
-            transport=endpoint.transport,
-            holders=holders,
-            hint=hint,
-            fixes=tuple(fixes),
-        )
 
     def check(self, options: ComposeOptions | None = None, *, all_netns: bool = False) -> Check:
         """Whether all that the project declares is free, or running as this very stack, and consistent.
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
-        from portward import rules
+        from portward import rules, survey
 
         settings = self.settings()
         project = self.project(options, settings=settings)
-        snapshot = self._snapshot(project, all_netns, settings)
-        snapshot = snapshot.replace(system=self.live.system(), customs=_customs(project))
+        snapshot = survey.snapshot_of(self.live, project, settings, self._clock(), all_netns=all_netns)
+        snapshot = snapshot.replace(system=self.live.system(), customs=survey.customs_of(project))
         found = rules.verdict(snapshot)
         if any(finding.service for finding in found.findings):
             # a finding shows a way out: judged again with free ports for just those services that need one
             names = {finding.service for finding in found.findings if finding.service}
-            found = rules.verdict(self._with_free_ports(snapshot, names))
-        reports = self._reports(snapshot)
-        return Check((), found.findings, snapshot.reading, project, reports, _elsewhere(snapshot), found.ignored)
+            found = rules.verdict(survey.offering(self.live, snapshot, names))
+        reports = survey.reports(snapshot)
+        return Check((), found.findings, snapshot.reading, project, reports, survey.elsewhere(snapshot), found.ignored)
 
     @staticmethod
     def rules() -> tuple[RuleDoc, ...]:
@@ -297,11 +234,14 @@ class Portward:
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
+        from portward import survey
+
         settings = self.settings()
-        snapshot = self._snapshot(self.project(options, settings=settings), all_netns=False, settings=settings)
+        project = self.project(options, settings=settings)
+        snapshot = survey.snapshot_of(self.live, project, settings, self._clock())
         assert snapshot.project is not None
-        inactive = tuple(self._report(snapshot, service) for service in snapshot.project.inactive)
-        return Services(snapshot.project, self._reports(snapshot), inactive, snapshot.reading)
+        inactive = tuple(survey.report(snapshot, service) for service in snapshot.project.inactive)
+        return Services(snapshot.project, survey.reports(snapshot), inactive, snapshot.reading)
 
     def find(
         self,
@@ -436,14 +376,14 @@ class Portward:
 
         What is pinned stays. No changes where nothing is in the way. Raises as `set_ports` does.
         """
-        from portward import rules
+        from portward import rules, survey
         from portward.plan import Move, to_move
 
         session = self._session(options)
-        snapshot = self._snapshot(session.project, False, session.settings)
+        snapshot = survey.snapshot_of(self.live, session.project, session.settings, self._clock())
         pinned = {pin.service for pin in session.settings.pins}
         links, stuck = to_move(session.project, rules.judge(snapshot), pinned)
-        free = self._with_free_ports(snapshot, {link.service for link in links}).free
+        free = survey.offering(self.live, snapshot, {link.service for link in links}).free
         moves = []
         for link in links:
             if link.entry is None or link.entry not in free:
@@ -514,148 +454,14 @@ class Portward:
         assert root is not None
         return Journal(root, changes_folder(self.environment), clock=self._clock)
 
-    def _snapshot(self, project: Project, all_netns: bool, settings: Settings) -> Snapshot:
-        from portward import catalog
-        from portward.rules.occupancy import endpoints
-
-        claims = [spec for service in project.services for spec in service.claims]
-        wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
-        udp = any(endpoint.transport is Transport.UDP for endpoint in wanted)
-        reading = self.live.read(udp=udp, all_netns=all_netns)
-        refusals = {}
-        for endpoint in wanted:
-            refusal = self.live.refusal(endpoint)
-            if refusal is Refusal.IN_USE and not any(row.endpoint.overlaps(endpoint) for row in reading.listeners):
-                # nobody listens: a connection holds it, or what is left of one
-                blockers = self.live.read(udp=udp, ports={endpoint.port}).listeners
-                rows = tuple(row for row in blockers if row.endpoint.overlaps(endpoint))
-                if self.live.only_lingers(endpoint, rows):
-                    continue
-                reading = reading.replace(listeners=(*reading.listeners, *rows))
-            if refusal is not None:
-                refusals[endpoint] = refusal
-        ports = {endpoint.port for endpoint in wanted}
-        rows = tuple(self.live.in_detail(row) if row.port in ports else row for row in reading.listeners)
-        reading = reading.replace(listeners=rows)
-        ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
-        reserved = self.live.reserved()
-        return Snapshot(reading, self._clock(), project, refusals, ranges, reserved, settings=settings)
-
-    def _with_free_ports(self, snapshot: Snapshot, names: set[str]) -> Snapshot:
-        """The snapshot with a free port, of its kind's range, for each port of the named services; no port twice."""
-        assert snapshot.project is not None
-        from portward.allocate import taken_ports
-
-        free: dict[PortSpec | str, int] = {}
-        taken = taken_ports(snapshot)
-        for service in snapshot.project.services:
-            for spec in service.claims if service.name in names else ():
-                key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
-                transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
-                port = self._free(snapshot, snapshot.ranges[service.kind], key, transport, taken)
-                if port:
-                    free[spec] = port
-                    free.setdefault(service.name, port)
-                    taken.add(port)
-        return snapshot.replace(free=free)
-
-    def _free(
-        self, snapshot: Snapshot, ports: PortRange, key: str, transport: Transport, taken: Collection[int] | None = None
-    ) -> int | None:
-        """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`."""
-        from portward import allocate
-
-        if not snapshot.reserved:
-            snapshot = snapshot.replace(reserved=self.live.reserved())
-        request = PortRequest(key, ports, transport=transport)
-        for (port,) in allocate.candidates(request, snapshot, taken):
-            if self.live.is_free(port, transport):
-                return port
-        return None
-
-    def _reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
-        services: Iterator[Service] = iter(snapshot.project.services if snapshot.project else ())
-        return tuple(self._report(snapshot, service) for service in services)
-
-    def _report(self, snapshot: Snapshot, service: Service) -> ServiceReport:
-        from portward.rules.occupancy import bound, occupancy
-
-        reports = []
-        for spec in service.ports:
-            valid = spec.range is not None or spec.published in (None, "0")
-            found = occupancy(snapshot, service, spec) if spec.side == "host" and valid else None
-            containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
-            endpoints = tuple(row.endpoint for row in containers)
-            state, holders = (found.state, found.holders) if found else (None, ())
-            reports.append(PortReport(spec, state, holders, endpoints))
-        return ServiceReport(service, tuple(reports))
-
-
-_REFUSED = {
-    Refusal.NOT_PERMITTED: (
-        "bind-not-permitted",
-        "not permitted: the system does not give this port to you",
-        "ports below 1024 need root or CAP_NET_BIND_SERVICE; above, Windows may have excluded it, or SELinux forbids it",
-    ),
-    Refusal.SANDBOXED: (
-        "bind-sandboxed",
-        "sandboxed: a policy denies bind() here",
-        "ask outside the sandbox, or allow local binding in it",
-    ),
-    Refusal.NO_SUCH_ADDRESS: (
-        "no-such-address",
-        "no such address on this machine",
-        "`ip addr` lists the machine's addresses",
-    ),
-}
-"""The refusals that are not "in use": rule, reason and hint."""
-
-
-def _customs(project: Project) -> dict[int, Custom]:
-    """What the ports that a project publishes, and those behind them, mean by custom."""
-    from portward import catalog
-
-    claims = [spec for service in project.services for spec in service.claims]
-    ports = {spec.range.low for spec in claims if spec.range} | {spec.target for spec in claims if spec.target}
-    return {port: catalog.custom_of(port) for port in ports}
-
-
-def _of_host(checks: Sequence[PortCheck]) -> PortCheck:
-    """The answer for a host: of several addresses, the first that is refused; one that this machine lacks refuses nothing."""
-    here = [check for check in checks if check.refusal is not Refusal.NO_SUCH_ADDRESS] or checks
-    return next((check for check in here if not check.available), here[0])
-
 
 def _named(reading: Reading, project: Project | None) -> Reading:
     """The reading with the services of this very project named as its files name them."""
     if project is None or not project.services:
         return reading
-    from portward.rules.occupancy import is_ours
+    from portward import survey
 
-    rows = []
-    for row in reading.listeners:
-        mine = next((service.name for service in project.services if is_ours(row, service, project)), None)
-        rows.append(row.replace(project=project.name, service=mine) if mine else row)
-    return reading.replace(listeners=tuple(rows))
-
-
-def _elsewhere(snapshot: Snapshot) -> tuple[Listener, ...]:
-    """Who has the project's ports in other network namespaces, but for this very stack: there they are in nobody's way."""
-    from portward.rules.occupancy import endpoints, is_ours
-
-    services = snapshot.project.services if snapshot.project else ()
-    wanted = {
-        (endpoint.port, endpoint.transport)
-        for service in services
-        for spec in service.claims
-        for endpoint in endpoints(spec)
-    }
-    return tuple(
-        row
-        for row in snapshot.reading.listeners
-        if row.netns and (row.port, row.transport) in wanted
-        if snapshot.project and not any(is_ours(row, service, snapshot.project) for service in services)
-    )
+    return survey.named(reading, project)
 
 
 def _answers(row: Listener, asked: PortArgument, hosts: Sequence[str], udp: bool) -> bool:

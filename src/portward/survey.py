@@ -1,0 +1,156 @@
+"""What a project's ports are at this instant: its `Snapshot`, ports to offer in their place, and the state of each."""
+
+from __future__ import annotations
+
+from portward.answers import PortReport, ServiceReport
+from portward.model import PortRange, PortRequest, PortSpec, Refusal, Snapshot, Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from portward.live import Live
+    from portward.model import Custom, Endpoint, Listener, Project, Reading, Service, Settings
+
+
+def snapshot_of(live: Live, project: Project, settings: Settings, taken: float, *, all_netns: bool = False) -> Snapshot:
+    """Who holds what, and which binds are refused, of all that a project asks for. `taken` is now, in seconds."""
+    from portward import catalog
+    from portward.rules.occupancy import endpoints
+
+    claims = [spec for service in project.services for spec in service.claims]
+    wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
+    udp = any(endpoint.transport is Transport.UDP for endpoint in wanted)
+    reading = live.read(udp=udp, all_netns=all_netns)
+    refusals = {endpoint: refusal for endpoint in wanted if (refusal := live.refusal(endpoint)) is not None}
+    connections, lingering = _behind(live, reading, refusals, udp)
+    for endpoint in lingering:
+        del refusals[endpoint]
+    reading = reading.replace(listeners=(*reading.listeners, *connections))
+    ports = {endpoint.port for endpoint in wanted}
+    rows = tuple(live.in_detail(row) if row.port in ports else row for row in reading.listeners)
+    reading = reading.replace(listeners=rows)
+    ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
+    reserved = live.reserved()
+    return Snapshot(reading, taken, project, refusals, ranges, reserved, settings=settings)
+
+
+def _behind(
+    live: Live, reading: Reading, refusals: Mapping[Endpoint, Refusal], udp: bool
+) -> tuple[list[Listener], list[Endpoint]]:
+    """What refuses the binds that no listener explains: the connections, and the endpoints where only a rest of one lingers."""
+    unexplained = [
+        endpoint
+        for endpoint, refusal in refusals.items()
+        if refusal is Refusal.IN_USE and not any(row.endpoint.overlaps(endpoint) for row in reading.listeners)
+    ]
+    if not unexplained:
+        return [], []
+    found = live.sockets.read(udp=udp, ports={endpoint.port for endpoint in unexplained}).listeners
+    connections: dict[Listener, None] = {}
+    lingering = []
+    for endpoint in unexplained:
+        rows = [row for row in found if row.endpoint.overlaps(endpoint)]
+        if live.only_lingers(endpoint, rows):
+            lingering.append(endpoint)
+        else:
+            connections.update(dict.fromkeys(rows))
+    return list(connections), lingering
+
+
+def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
+    """The snapshot with a free port, of its kind's range, for each port of the named services; no port twice."""
+    assert snapshot.project is not None
+    from portward.allocate import taken_ports
+
+    free: dict[PortSpec | str, int] = {}
+    taken = taken_ports(snapshot)
+    for service in snapshot.project.services:
+        for spec in service.claims if service.name in names else ():
+            key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
+            transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
+            port = free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
+            if port:
+                free[spec] = port
+                free.setdefault(service.name, port)
+                taken.add(port)
+    return snapshot.replace(free=free)
+
+
+def free_port(
+    live: Live,
+    snapshot: Snapshot,
+    ports: PortRange,
+    key: str,
+    transport: Transport,
+    taken: Collection[int] | None = None,
+) -> int | None:
+    """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`."""
+    from portward import allocate
+
+    if not snapshot.reserved:
+        snapshot = snapshot.replace(reserved=live.reserved())
+    request = PortRequest(key, ports, transport=transport)
+    for (port,) in allocate.candidates(request, snapshot, taken):
+        if live.is_free(port, transport):
+            return port
+    return None
+
+
+def reports(snapshot: Snapshot) -> tuple[ServiceReport, ...]:
+    """The state of each port of the project's active services."""
+    return tuple(report(snapshot, service) for service in (snapshot.project.services if snapshot.project else ()))
+
+
+def report(snapshot: Snapshot, service: Service) -> ServiceReport:
+    """The state of each port of one service."""
+    from portward.rules.occupancy import bound, occupancy
+
+    ports = []
+    for spec in service.ports:
+        valid = spec.range is not None or spec.published in (None, "0")
+        found = occupancy(snapshot, service, spec) if spec.side == "host" and valid else None
+        containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
+        endpoints = tuple(row.endpoint for row in containers)
+        state, holders = (found.state, found.holders) if found else (None, ())
+        ports.append(PortReport(spec, state, holders, endpoints))
+    return ServiceReport(service, tuple(ports))
+
+
+def customs_of(project: Project) -> dict[int, Custom]:
+    """What the ports that a project publishes, and those behind them, mean by custom."""
+    from portward import catalog
+
+    claims = [spec for service in project.services for spec in service.claims]
+    ports = {spec.range.low for spec in claims if spec.range} | {spec.target for spec in claims if spec.target}
+    return {port: catalog.custom_of(port) for port in ports}
+
+
+def named(reading: Reading, project: Project) -> Reading:
+    """The reading with the services of this very project named as its files name them."""
+    from portward.rules.occupancy import is_ours
+
+    rows = []
+    for row in reading.listeners:
+        mine = next((service.name for service in project.services if is_ours(row, service, project)), None)
+        rows.append(row.replace(project=project.name, service=mine) if mine else row)
+    return reading.replace(listeners=tuple(rows))
+
+
+def elsewhere(snapshot: Snapshot) -> tuple[Listener, ...]:
+    """Who has the project's ports in other network namespaces, but for this very stack: there they are in nobody's way."""
+    from portward.rules.occupancy import endpoints, is_ours
+
+    services = snapshot.project.services if snapshot.project else ()
+    wanted = {
+        (endpoint.port, endpoint.transport)
+        for service in services
+        for spec in service.claims
+        for endpoint in endpoints(spec)
+    }
+    return tuple(
+        row
+        for row in snapshot.reading.listeners
+        if row.netns and (row.port, row.transport) in wanted
+        if snapshot.project and not any(is_ours(row, service, snapshot.project) for service in services)
+    )
