@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint pytest bench docs clean
+.PHONY: help demo test lint pytest soak bench docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    install Portward into $(VENV) and check examples/nexus with it'
 	@echo 'make test    the gate: ruff, mypy, and every test'
+	@echo 'make soak    the tests of endurance at their full size: some minutes'
 	@echo 'make bench   Portward paired with its peers, in one table'
 	@echo 'make docs    write the generated parts of the documentation anew'
 	@echo 'make clean   remove $(VENV) and caches'
@@ -28,6 +29,9 @@ lint: $(VENV)/.dev
 
 pytest: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+soak: $(VENV)/.dev
+	PORTWARD_SOAK=1 $(BIN)/python -m pytest -m soak -s $(PYTEST)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
