@@ -29,6 +29,7 @@ ALLOWED = {
     "leases": {"errors", "model"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
+    "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "rules", "workspace"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
@@ -36,11 +37,11 @@ ALLOWED = {
     "survey": {"allocate", "answers", "catalog", "live", "model", "rules"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "rules", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "live",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "leasing", "live",
         "model", "plan", "preflight", "rules", "sockets", "survey", "wording", "workspace",
     },
-    "render": {"answers", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
-    "cli": {"answers", "arguments", "errors", "model", "render", "ward", "wording"},
+    "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
+    "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},
     "__init__": {"errors", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip

@@ -117,6 +117,14 @@ class Services(Record):
         return (*self.reading.skipped, *self.project.skipped)
 
 
+class Verified(Record):
+    """Whose a port is: mine, other-worktree, other-project, stranger or nobody; and the listeners that tell it."""
+
+    port: int
+    whose: str
+    listeners: tuple[Listener, ...]
+
+
 class Change(Record):
     """One place in a file that changes: the characters before and after, and the whole line as it was (set verbs only)."""
 

@@ -35,12 +35,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.answers import Changes
+    from portward.answers import Changes, Verified
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.journal import Journal
+    from portward.leasing import Granted, Leasing, Terms
     from portward.sockets import SocketReader
-    from portward.workspace import Files
+    from portward.workspace import Checkout, Files
 
 
 class Portward:
@@ -430,6 +431,92 @@ class Portward:
         if SETTINGS in files.top()[0]:
             return Changes((), "", remarks=(f"{SETTINGS} is there already",))
         return Draft(Texts(files), {SETTINGS: beginning()}).change(self._journal(root), "init", write)
+
+    def lease(self, names: Sequence[str] = (), terms: Terms | None = None) -> Granted:
+        """Promises a port to each named service (`SERVICE[:TARGET]`), by default to all that the project declares.
+
+        Asking again gives the same ports. Not promised: that no program outside of Portward binds one. Raises NoFreePort where
+        the offers end, UsageError for terms that make no sense.
+        """
+        from portward.leasing import Terms
+
+        granted = self._leasing().lease(names, terms or Terms())
+        if not names and not granted.leases:
+            self._project_files()
+            raise UsageError("the project declares no port to lease", hint="name a service: `portward lease web`")
+        return granted
+
+    def release(self, names: Sequence[str] = ()) -> Granted:
+        """Gives back the named services' leases, or all of this checkout's. Raises Unavailable where the store cannot be written."""
+        return self._leasing().release(names)
+
+    def leases(self, *, everyone: bool = False) -> Granted:
+        """This project's leases, or everyone's; those of holders that are provably gone are taken back first, and told."""
+        return self._leasing().leases(everyone)
+
+    def env(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The project's leased ports as environment variables, and remarks. Leases what is not leased yet.
+
+        Raises NoProject outside of any project.
+        """
+        from portward.leasing import Terms, variables
+
+        project = self.project()
+        leasing = self._leasing()
+        granted = leasing.lease((), Terms())
+        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
+        return variables(project, ports, leasing.checkout), granted.remarks
+
+    def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
+        """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""
+        from portward.answers import Verified
+        from portward.leasing import whose
+        from portward.workspace import Roots, checkout
+
+        roots = Roots()
+
+        def checkout_of(folder: str) -> Checkout | None:
+            root = roots.of(os.path.realpath(folder))
+            return checkout(root) if root else None
+
+        mine = checkout(self.root or self._folder)
+        project, _ = self._readable_project()
+        found = []
+        for row in self.who(ports).ports:
+            rows = tuple(each for each in row.listeners if holds(each))
+            claims = {whose(each, project, mine, checkout_of) for each in rows}
+            owner = claims.pop() if len(claims) == 1 else "stranger" if claims else "nobody"
+            found.append(Verified(row.port, owner, rows))
+        return tuple(found)
+
+    def pin(self, wish: str, reason: str, *, write: bool = True) -> Changes:
+        """Writes a pin into `portward.toml`: the service keeps this port. Raises UsageError for one that is pinned already."""
+        from portward.arguments import parse_wish
+        from portward.change import Draft, Texts
+        from portward.formats.settings import beginning, pinned
+        from portward.workspace import SETTINGS
+
+        parsed = parse_wish(wish)
+        if not reason.strip():
+            raise UsageError("a pin needs a reason", hint="--reason tells those who read it later")
+        for pin in self.settings().pins:
+            if pin.service == parsed.service or pin.port == parsed.port:
+                raise UsageError(
+                    f"{pin.service} is pinned to {pin.port} already: {pin.reason}", hint=f"change {SETTINGS}"
+                )
+        files = self._project_files()
+        texts = Texts(files)
+        before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
+        draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
+        return draft.change(self._journal(), "pin", write)
+
+    def _leasing(self) -> Leasing:
+        from portward.leasing import Leasing
+        from portward.workspace import checkout
+
+        settings, _ = self._readable_settings()
+        place = checkout(self.root or self._folder)
+        return Leasing(place, settings, self.live, self.environment, self._clock, lambda: self._readable_project()[0])
 
     def _session(self, options: ComposeOptions | None) -> Session:
         from portward.change import Session, Texts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from portward.model import Skipped
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _NOT_OURS = {
 }
 _HIDDEN_BUT_OURS = {".devcontainer", ".nginx", ".streamlit", ".vscode"}
 _DEEPEST = 6
+_LONGEST_GIT_FILE = 4096
 _MOST_FILES = 20_000
 _LARGEST_FILE_BYTES = 4 << 20
 
@@ -49,6 +51,37 @@ def find_root(start: str) -> str | None:
     a Compose file, else the one with `.git`. Without any `.git` above, only the first two count.
     """
     return Roots().of(os.path.abspath(start))
+
+
+class Checkout(Record):
+    """Which working tree a folder is in: `project` is the primary tree's folder, the same for all trees of a repository.
+
+    Both are absolute paths. A linked worktree (git-worktree(1)) is not primary; a folder without git is.
+    """
+
+    project: str
+    worktree: str
+    is_primary: bool = True
+
+
+def checkout(root: str) -> Checkout:
+    """The checkout of a project's folder, by its `.git` alone: no program is asked."""
+    for folder in _upward(root):
+        path = os.path.join(folder, ".git")
+        if os.path.isdir(path):
+            break
+        try:
+            with open(path, encoding="utf-8") as file:
+                target = file.read(_LONGEST_GIT_FILE).partition("gitdir:")[2].strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        common, linked, _ = os.path.normpath(os.path.join(folder, target)).partition(
+            f"{os.sep}.git{os.sep}worktrees{os.sep}"
+        )
+        if not linked:
+            break  # a submodule
+        return Checkout(os.path.normpath(os.path.join(common, os.path.relpath(root, folder))), root, False)
+    return Checkout(root, root)
 
 
 class Roots:

@@ -24,6 +24,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("change", "a portward.toml to begin with"),
     "undo": ("change", "takes the last write back"),
     "find": ("look", "free ports; nothing is recorded"),
+    "lease": ("lease", "promises ports to services: the same ones every time, and to nobody else"),
+    "release": ("lease", "gives leased ports back"),
+    "leases": ("lease", "which ports are promised to whom"),
+    "env": ("lease", "the project's ports as environment variables"),
+    "verify": ("lease", "is what answers on a port this checkout's own?"),
+    "pin": ("lease", "keeps a service on one port, with a reason"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

@@ -174,8 +174,8 @@ def _targets(service: str, ports: Node | None) -> Iterator[PortSpec]:
             if not isinstance(target, Scalar):
                 continue
             node, part = target, Span(0, len(target.text))
-        if part is not None:
-            port = node.text[part.start : part.end]
+        port = "" if part is None else node.text[part.start : part.end]
+        if part is not None and port.isdecimal():
             variables, span = written(node, part)
             spec = _container_port(service, "compose-target", node, span, port)
             yield spec.replace(variables=variables, location=_place(node, span))

@@ -85,6 +85,12 @@ def beginning() -> str:
     return _BEGINNING
 
 
+def pinned(service: str, port: int, reason: str) -> str:
+    """One more pin, to be written at the end of a settings file."""
+    quoted = ("".join(f"\\{char}" if char in '"\\' else char for char in text) for text in (service, reason))
+    return f'\n[[pin]]\nservice = "{next(quoted)}"\nport = {port}\nreason = "{next(quoted)}"\n'
+
+
 def parse(text: str, path: str, rules: Collection[str], kinds: Collection[str]) -> Settings:
     """Reads one file. `rules` and `kinds` are the names that it may use; a kind of its own is one with a range and a service.
 

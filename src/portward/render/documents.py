@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from portward.answers import Changes, Check, PortReport, ServiceReport, Services, Who, WhoAnswer
+    from portward.answers import Changes, Check, PortReport, ServiceReport, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
-    from portward.model import Finding, Fix, Link, Listener, Location, PortSpec, Process, Reading, Skipped
+    from portward.leasing import Granted
+    from portward.model import Finding, Fix, Lease, Link, Listener, Location, PortSpec, Process, Reading, Skipped
 
     Document = dict[str, Any]
 
@@ -103,6 +104,41 @@ def changes(answer: Changes) -> Document:
         "written": answer.written,
         "undo": answer.undo,
         "remarks": list(answer.remarks),
+    }
+
+
+def leases(answer: Granted) -> Document:
+    return {
+        "leases": [_lease(lease, lease.port in answer.live) for lease in answer.leases],
+        "remarks": list(answer.remarks),
+    }
+
+
+def _lease(lease: Lease, live: bool) -> Document:
+    holder = lease.holder
+    return {
+        "host": lease.host,
+        "netns": lease.netns or None,
+        "transport": str(lease.transport),
+        "port": lease.port,
+        "service": f"{holder.service}:{holder.instance}" if holder.instance else holder.service,
+        "project": holder.project,
+        "worktree": holder.worktree,
+        "kind": str(lease.kind),
+        "preferred": lease.preferred,
+        "state": "live" if live else "idle",
+        "token": lease.token,
+        "granted": _time(lease.granted),
+        "expires": _time(lease.expires),
+    }
+
+
+def verify(answer: Sequence[Verified]) -> Document:
+    return {
+        "ports": [
+            {"port": row.port, "whose": row.whose, "listeners": [_listener(each) for each in row.listeners]}
+            for row in answer
+        ]
     }
 
 

@@ -1,0 +1,132 @@
+"""The verbs about promised ports: lease, release, leases, env, verify, pin."""
+
+from __future__ import annotations
+
+import sys
+
+from portward.arguments import parse_range
+from portward.cli.terminal import open_ward, paint, show
+from portward.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.cli.parser import Arguments, Declares
+    from portward.leasing import Granted
+
+FORMATS = ("dotenv", "shell", "json", "direnv", "mise")
+
+
+def add_lease(parser: Declares) -> None:
+    parser.add_argument(
+        "service", nargs="*", metavar="SERVICE", help="SERVICE[:TARGET] (default: all that is declared)"
+    )
+    parser.add_argument("--range", metavar="LOW-HIGH", help="from these ports, both inclusive")
+    parser.add_argument("--prefer", metavar="P", help="this port, or the next free one up to 100 above")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="how many for each service (default: 1)")
+    parser.add_argument("--contiguous", action="store_true", help="neighbours")
+    parser.add_argument(
+        "--ttl", type=float, metavar="S", help="until so many seconds from now (default: until released)"
+    )
+
+
+def lease(arguments: Arguments) -> int:
+    """`portward lease`"""
+    from portward.leasing import Terms
+
+    preferred = parse_range(arguments.prefer).low if arguments.prefer else None
+    if preferred is not None and arguments.range:
+        raise UsageError("--prefer and --range exclude each other")
+    ports = parse_range(arguments.range) if arguments.range else None
+    terms = Terms(ports, preferred, arguments.count, arguments.contiguous, arguments.ttl)
+    answer = open_ward(arguments).lease(arguments.service, terms)
+    return _show(arguments, answer, (str(each.port) for each in answer.leases))
+
+
+def add_release(parser: Declares) -> None:
+    parser.add_argument(
+        "service", nargs="*", metavar="SERVICE", help="SERVICE[:TARGET] (default: all of this checkout)"
+    )
+
+
+def release(arguments: Arguments) -> int:
+    """`portward release`"""
+    answer = open_ward(arguments).release(arguments.service)
+    lines = [f"{each.port} of {each.holder.service} is given back" for each in answer.leases]
+    _show(arguments, answer, iter(lines or ["Nothing was leased here."]))
+    return 0 if answer.leases else 1
+
+
+def add_leases(parser: Declares) -> None:
+    parser.add_argument("--all", action="store_true", help="everyone's, not this project's alone")
+
+
+def leases(arguments: Arguments) -> int:
+    """`portward leases`"""
+    from portward.render import leases as text
+
+    answer = open_ward(arguments).leases(everyone=arguments.all)
+    return _show(arguments, answer, text.table_of(answer))
+
+
+def add_env(parser: Declares) -> None:
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="dotenv",
+        metavar="FORMAT",
+        help="dotenv (default), shell, json, direnv or mise",
+    )
+
+
+def env(arguments: Arguments) -> int:
+    """`portward env`"""
+    from portward.render import leases as text
+
+    values, remarks = open_ward(arguments).env()
+    _tell(remarks)
+    arguments.json = arguments.json or arguments.format == "json"
+    show(arguments, lambda: values, lambda: text.assignments(values, arguments.format))
+    return 0
+
+
+def add_verify(parser: Declares) -> None:
+    parser.add_argument("port", nargs="+", metavar="PORT", help="[HOST:]PORT[/udp]")
+
+
+def verify(arguments: Arguments) -> int:
+    """`portward verify`"""
+    from portward.render import documents
+    from portward.render import leases as text
+
+    answer = open_ward(arguments).verify(arguments.port)
+    show(arguments, lambda: documents.verify(answer), lambda: text.verified(answer))
+    return 0 if all(row.whose == "mine" for row in answer) else 1
+
+
+def add_pin(parser: Declares) -> None:
+    parser.add_argument("wish", metavar="SERVICE=PORT", help="the service and the port that it must keep")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; needed")
+
+
+def pin(arguments: Arguments) -> int:
+    """`portward pin`"""
+    from portward.render import changes, documents
+
+    answer = open_ward(arguments).pin(arguments.wish, arguments.reason)
+    show(arguments, lambda: documents.changes(answer), lambda: changes.text(answer, "portward pin", "", paint()))
+    return 0
+
+
+def _show(arguments: Arguments, answer: Granted, lines: Iterator[str]) -> int:
+    from portward.render import documents
+
+    _tell(answer.remarks)
+    show(arguments, lambda: documents.leases(answer), lambda: lines)
+    return 0
+
+
+def _tell(remarks: tuple[str, ...]) -> None:
+    for remark in remarks:
+        print(f"portward: {remark}", file=sys.stderr)
