@@ -374,7 +374,8 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         place = tmp_path / "gone"
         place.mkdir()
         code = f"import os, sys; os.rmdir({str(place)!r}); from portward.cli import main; sys.exit(main({words!r}))"
-        done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=60)
+        # -P: like the installed command, with no relative path to look for modules in
+        done = subprocess.run([sys.executable, "-P", "-c", code], cwd=place, capture_output=True, text=True, timeout=60)
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
     assert json.loads(done.stdout)["error"]["code"] == "unavailable"

@@ -14,8 +14,8 @@ from tests.conftest import need, need_root
 
 ROOT = Path(__file__).parent.parent
 STRANGER = """
-import http.server, subprocess, sys
-server = http.server.HTTPServer(("", 5000), http.server.SimpleHTTPRequestHandler) if sys.argv[1] == "taken" else None
+import socket, subprocess, sys
+server = socket.create_server(("", 5000)) if sys.argv[1] == "taken" else None
 sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
 
@@ -38,7 +38,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *words: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DOCKER_HOST": "unix:///nonexistent"}
+    # the suite itself may be run by make, whose flags are inherited
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {**ours, "PYTHONPATH": os.pathsep.join(sys.path), "DOCKER_HOST": "unix:///nonexistent"}
     command = [*prefix, need("make"), *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 

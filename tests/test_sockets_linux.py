@@ -323,7 +323,7 @@ import subprocess
 done = subprocess.run(["mount", "-t", "proc", "-o", "hidepid=2", "proc", "/proc"], capture_output=True, text=True)
 held = listen("127.0.0.1")
 port = held.getsockname()[1]
-look(1)
+LinuxReader().read(all_netns=True, ports={1})  # what is imported later may not be readable later
 if done.returncode:
     ready(refused=done.stderr)
 elif os.fork() == 0:
@@ -347,11 +347,11 @@ else:
 
 
 @pytest.fixture
-def in_another_namespace(spawn: Spawn) -> Iterator[tuple[int, int]]:
-    """A listener in a network namespace of its own: (port, pid of its process)."""
+def in_another_namespace(spawn: Spawn, free_port: int) -> Iterator[tuple[int, int]]:
+    """A listener in a network namespace of its own, on a port that nobody has in ours: (port, pid of its process)."""
     need_root()
-    child = spawn("held = listen('0.0.0.0'); ready(port=held.getsockname()[1])", prefix=[need("unshare"), "-n"])
-    yield child.facts["port"], child.pid
+    child = spawn("held = listen('0.0.0.0', int(sys.argv[1])); ready()", free_port, prefix=[need("unshare"), "-n"])
+    yield free_port, child.pid
     child.stop()
 
 

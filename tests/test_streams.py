@@ -139,9 +139,11 @@ def test_a_bug_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_control_c_while_an_engine_is_silent() -> None:
     """An interrupted question is exit 130, without a traceback and without half an answer."""
+    # a shell that starts the suite in the background has it ignore Control-C, and all that it starts
+    code = "import signal, runpy; signal.signal(2, signal.default_int_handler); runpy.run_module('portward.__main__', run_name='__main__')"
     with PretendedEngine(lambda _path: None) as engine:
         process = subprocess.Popen(
-            [sys.executable, "-m", "portward", "ls", "--json"],
+            [sys.executable, "-c", code, "ls", "--json"],
             env={**os.environ, "DOCKER_HOST": engine.address},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -79,7 +79,7 @@ def ephemeral_range() -> PortRange:
     Linux says it in `ip_local_port_range` (Documentation/networking/ip-sysctl.rst); elsewhere the dynamic range of RFC 6335.
     """
     try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
             low, high = file.read().split()
     except (OSError, ValueError):
         return PortRange(49152, LAST_PORT)

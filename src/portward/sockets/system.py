@@ -33,7 +33,7 @@ def _privileged() -> PortRange | None:
 def _sysctl(name: str) -> str:
     """A setting of this network namespace; empty where the system has none."""
     try:
-        with open(f"{_SYSCTL}/{name}", encoding="ascii") as file:
+        with open(f"{_SYSCTL}/{name}", encoding="utf-8") as file:
             return file.read()
     except (OSError, ValueError):
         return ""
