@@ -20,6 +20,9 @@ from portward.sockets.bind import ephemeral_range, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+SOAK = os.environ.get("PORTWARD_SOAK") == "1"
+"""Whether tests run at their full sizes (`make soak`)."""
+
 _WORKERS = 16  # of pytest-xdist that are kept apart
 
 CHILD_START = """

@@ -26,6 +26,7 @@ ALLOWED = {
     "plan": {"errors", "model", "wording"},
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
+    "leases": {"errors", "model"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},

@@ -1,0 +1,298 @@
+"""The files of the SQLite store: the database, the queue of those who write it, and its copy.
+
+    PATH          the database; SQLite makes PATH-wal and PATH-shm beside it, with the same mode
+    PATH-queue    empty; who has it locked (flock(2)) may write. SQLite alone only polls, and lets some wait for seconds
+    PATH-copy     the database as it was at most `COPY_AGE` seconds before the last grant
+
+Folder and files are open to their owner alone. A folder that has the set-group-ID and the group's write bit (mode 2770) is
+shared: then its group may read and write the files too.
+"""
+
+from __future__ import annotations
+
+import _thread
+import errno
+import fcntl
+import os
+import sqlite3
+import stat
+import sys
+import time
+from contextlib import contextmanager, suppress
+
+from portward.errors import Unavailable
+from portward.leases import _schema, _trouble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COPY_AGE = 3600.0
+AS_IT_STANDS = "mode=ro&immutable=1"
+"""Reads a database without its locks and its log, where nobody writes it."""
+
+_COPYING = 60.0
+_WAL_BYTES = 1 << 20
+_SHARED = stat.S_ISGID | stat.S_IWGRP
+_PRIVATE, _FOR_GROUP = 0o600, 0o660
+
+_REMOTE = {
+    0x6969: "NFS",
+    0x517B: "SMB",
+    0xFE534D42: "SMB",
+    0xFF534D42: "CIFS",
+    0x01021997: "9p",
+    0x0BD00BD0: "Lustre",
+    0x47504653: "GPFS",
+    0x00C36400: "Ceph",
+    0x5346414F: "AFS",
+    0x6B414653: "AFS",
+    0x73757245: "Coda",
+    0x7461636F: "OCFS2",
+    0x01161970: "GFS2",
+}
+"""File systems that other machines may have mounted too (statfs(2), linux/magic.h): they share files, but no memory."""
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file has the name now: device and inode. None where there is none, or nothing in it yet."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (status.st_dev, status.st_ino) if status.st_size else None
+
+
+@contextmanager
+def queue(path: str, act: str, patience: float) -> Iterator[None]:
+    """Waits for its turn to write, `patience` seconds at most. Makes the folder where there is none."""
+    try:
+        descriptor = _at_the_head(f"{path}-queue", patience)
+    except OSError as error:
+        raise _trouble.of_system(error, path, act) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _at_the_head(path: str, patience: float) -> int:
+    while True:
+        descriptor = _opened(path)
+        try:
+            _lock(descriptor, path, patience)
+            if _is_still(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # removed meanwhile: others queue at a new file of that name
+
+
+def _lock(descriptor: int, path: str, patience: float) -> None:
+    """flock(2) with an end: a process that was stopped in the middle must not stop all others for ever."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        return
+    own = os.dup(descriptor)  # the same lock: if we have given up by then, closing it lets the next one in
+    waiting = _thread.allocate_lock()
+    waiting.acquire()
+
+    def wait() -> None:
+        try:
+            fcntl.flock(own, fcntl.LOCK_EX)
+        finally:
+            os.close(own)
+            waiting.release()
+
+    _thread.start_new_thread(wait, ())
+    if not waiting.acquire(timeout=patience):
+        raise Unavailable(
+            f"the lease store is busy: {locker(path) or 'another process'} has kept {path} for {patience:g} s",
+            hint="if it was stopped, let it go on (`kill -CONT PID`) or end it",
+        )
+
+
+def locker(path: str) -> str | None:
+    """Who has a file locked, as far as proc_locks(5) tells it; None if nobody, or where that is not told."""
+    with suppress(OSError, ValueError, IndexError):
+        inode = f":{os.stat(path).st_ino}"
+        with open("/proc/locks", encoding="ascii") as file:
+            for words in map(str.split, file):
+                if words[1] == "FLOCK" and words[5].endswith(inode):
+                    return f"process {words[4]}" if int(words[4]) > 0 else "a process that is not visible here"
+    return None
+
+
+def _is_still(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _opened(path: str) -> int:
+    """A descriptor of a file of the store, which is made if need be."""
+    while True:
+        with suppress(FileNotFoundError):
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        make(path)
+
+
+def mode_in(folder: str) -> int:
+    """The mode of the store's files in a folder."""
+    return _FOR_GROUP if os.stat(folder).st_mode & _SHARED == _SHARED else _PRIVATE
+
+
+def make(path: str) -> None:
+    """Makes an empty file with its final mode, and its folder, unless it is there: SQLite would not care for the group."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, 0o700, exist_ok=True)
+    status, mode = os.stat(folder), mode_in(folder)
+    if mode == _PRIVATE and os.geteuid() and status.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EACCES, "the folder is another user's", folder)
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, mode)  # whatever the umask is
+            if not os.geteuid():
+                os.fchown(descriptor, status.st_uid, -1)  # root makes it for whose folder it is, as SQLite does
+        finally:
+            os.close(descriptor)
+
+
+def remote(folder: str) -> str | None:
+    """The kind of file system a folder is on, where other machines may have it too; None for a local one."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    answer = ctypes.create_string_buffer(256)  # f_type is the first word of struct statfs, which is shorter
+    if ctypes.CDLL(None).statfs(os.fsencode(folder), answer):
+        return None
+    word = ctypes.sizeof(ctypes.c_long)
+    return _REMOTE.get(int.from_bytes(answer.raw[:word], sys.byteorder) & 0xFFFFFFFF)
+
+
+def create(path: str, act: str) -> None:
+    """Makes the database's file. The caller has the queue. Raises Unavailable, also on a file system that SQLite cannot share."""
+    folder = os.path.dirname(path)
+    kind = remote(folder)
+    if kind:
+        raise Unavailable(
+            f"{act}: {folder} is on {kind}, which other machines may share, and SQLite's log works on one machine only",
+            hint=f"PORTWARD_STORE=sqlite:////var/tmp/portward-{os.getuid()}/leases.db keeps the leases on this machine",
+        )
+    try:
+        for beside in ("-wal", "-shm"):  # of a database that was removed: they would be taken for this one's
+            with suppress(FileNotFoundError):
+                os.unlink(path + beside)
+        make(path)
+    except OSError as error:
+        raise _trouble.of_system(error, path, act) from error
+
+
+def connect(path: str, patience: float, flags: str = "mode=rw") -> sqlite3.Connection:
+    """A connection whose transactions are begun and ended by hand. SQLite itself makes no file at `path`."""
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(
+        f"file://{quoted}?{flags}", uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+    )
+
+
+def connect_to_write(path: str, patience: float) -> sqlite3.Connection:
+    """A connection with the newest tables and the settings that a grant needs. The caller has the queue."""
+    connection = connect(path, patience)
+    try:
+        _schema.version(connection, path)  # before anything is changed in a stranger's file
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        _schema.migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(path: str, patience: float) -> tuple[sqlite3.Connection, bool]:
+    """A connection to a database that is there, and whether it may be used again.
+
+    Where nothing may be written beside the database, it is read as it stands, for this once.
+    Raises sqlite3.Error, Unavailable for a database that is not ours or too new.
+    """
+    try:
+        return _recognized(connect(path, patience), path), True
+    except sqlite3.OperationalError as error:
+        if not _trouble.is_refusal(error) or os.path.exists(f"{path}-wal"):
+            raise
+    return _recognized(connect(path, 0, AS_IT_STANDS), path), False
+
+
+def _recognized(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    try:
+        _schema.version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def copy(connection: sqlite3.Connection, path: str, now: float) -> None:
+    """Renews the copy if it is old and the database is whole. Raises sqlite3.Error if it is not whole.
+
+    SQLite goes on using a file with a damaged page until it meets that page: this is where it is found in time. A copy that
+    cannot be made now is made some other time.
+    """
+    target, part = f"{path}-copy", f"{path}-copy-new"
+    with suppress(FileNotFoundError):
+        if 0 <= now - os.stat(target).st_mtime < COPY_AGE:
+            return
+    if not _is_ours_to_make(part):
+        return
+    try:
+        require_whole(connection)
+        with suppress(OSError, sqlite3.Error):
+            make(part)
+            _copied(connection, part)
+            os.utime(part, (now, now))
+            os.replace(part, target)
+    finally:
+        with suppress(OSError):
+            os.unlink(part)
+
+
+def _is_ours_to_make(part: str) -> bool:
+    """Whether nobody else is making the copy: not within the last minute."""
+    with suppress(OSError):
+        age = time.time() - os.stat(part).st_mtime
+        if 0 <= age < _COPYING:
+            return False
+        os.unlink(part)
+    return True
+
+
+def _copied(connection: sqlite3.Connection, part: str) -> None:
+    target = connect(part, 0)
+    try:
+        connection.backup(target)
+    finally:
+        target.close()
+    descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_whole(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.Error, with the code of a damaged file, where `PRAGMA quick_check` finds something."""
+    (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if sound != "ok":
+        error = sqlite3.DatabaseError(sound)
+        error.sqlite_errorname = "SQLITE_CORRUPT"
+        raise error

@@ -1,0 +1,125 @@
+"""Processes that ask a lease store, for its tests and measurements: `python -m tests.lease_workers take|kill ADDRESS …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from portward import allocate
+from portward.leases import LeaseRequest, here, open_store
+from portward.model import ANY, Endpoint, Holder, PortRange, PortRequest, Reading, Snapshot, Transport
+from portward.sockets.bind import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portward.leases import LeaseStore
+    from portward.model import Lease
+
+PORTS = PortRange(20000, 29999)
+
+
+def is_free(port: int, transport: Transport) -> bool:
+    """The real bind, as the verbs ask it."""
+    return refusal(Endpoint(ANY, port, transport)) is None
+
+
+def request(service: str, ports: PortRange = PORTS) -> LeaseRequest:
+    """A service's wish for one port, with the candidates that the verbs would offer."""
+
+    def offers() -> Iterator[tuple[int, ...]]:
+        yield from allocate.candidates(PortRequest(service, ports), Snapshot(Reading(()), 0.0))
+
+    return LeaseRequest(here.site(), Holder("/project", f"/project/{service}", service), offers())
+
+
+def take(store: LeaseStore, name: str, count: int) -> None:
+    """Takes leases when it is told to on stdin. Says when each was granted, and how long that took, in seconds."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    grants = []
+    for number in range(count):
+        asked = time.monotonic()
+        (lease,) = store.acquire([request(f"{name}-{number}")], is_free, time.time())
+        granted = time.monotonic()
+        grants.append((lease.port, lease.token, granted, granted - asked))
+    print(json.dumps(grants), flush=True)
+
+
+def kill(address: str, kills: int, writers: int) -> None:
+    """Lets writers take and give back leases, and kills them at random moments. Says what they said, in its order.
+
+    A writer says `granted PORT TOKEN SERVICE` after a grant, `releasing …` before a release and `released …` after it. The
+    lines of all go through one pipe, each whole.
+    """
+    read, write = os.pipe()
+    children: dict[int, None] = {}
+    started = 0
+    text = b""
+    for _kill in range(kills):
+        while len(children) < writers:
+            children[_forked(address, started, write)] = None
+            started += 1
+        end = time.monotonic() + random.uniform(0, 0.03)
+        while (left := end - time.monotonic()) > 0:
+            if select.select([read], [], [], left)[0]:
+                text += os.read(read, 1 << 16)
+        victim = random.choice(list(children))
+        del children[victim]
+        os.kill(victim, signal.SIGKILL)
+        os.waitpid(victim, 0)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    os.close(write)
+    while more := os.read(read, 1 << 16):
+        text += more
+    print(json.dumps([line.split() for line in text.decode().splitlines()]), flush=True)
+
+
+def _forked(address: str, number: int, write: int) -> int:
+    pid = os.fork()
+    if not pid:
+        _write_leases(address, number, write)
+    return pid
+
+
+def _write_leases(address: str, number: int, write: int) -> NoReturn:
+    random.seed(number)
+    store = open_store(address)
+    held: list[Lease] = []
+
+    def say(word: str, lease: Lease) -> None:
+        os.write(write, f"{word} {lease.port} {lease.token} {lease.holder.service}\n".encode())
+
+    try:
+        turn = 0
+        while True:
+            (lease,) = store.acquire([request(f"writer{number}-{turn}")], is_free, time.time())
+            say("granted", lease)
+            held.append(lease)
+            turn += 1
+            if random.random() < 0.4:
+                given = held.pop(random.randrange(len(held)))
+                say("releasing", given)
+                store.release([given])
+                say("released", given)
+    except BaseException as error:
+        os.write(write, f"failed {number} {error!r}".replace("\n", " ").encode() + b"\n")
+        raise
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    verb, address, *rest = sys.argv[1:]
+    if verb == "take":
+        take(open_store(address), rest[0], int(rest[1]))
+    else:
+        kill(address, int(rest[0]), int(rest[1]))
