@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SOAK = os.environ.get("PORTWARD_SOAK") == "1"
-"""Whether tests marked `soak` run at their full size (`make soak`)."""
+"""Whether tests run at their full sizes (`make soak`)."""
 
 _WORKERS = 16  # of pytest-xdist that are kept apart
 
