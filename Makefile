@@ -35,7 +35,7 @@ soak: export PORTWARD_SOAK = 1
 soak: export PORTWARD_EXAMPLES ?= 5000
 soak: export PORTWARD_FUZZ_SECONDS ?= 600
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m soak -s --timeout=0 $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --timeout=0 $(PYTEST)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run $(BENCH)

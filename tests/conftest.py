@@ -6,10 +6,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
@@ -124,6 +125,12 @@ def free_port() -> int:
     return _pick_port()
 
 
+@pytest.fixture
+def spare_port(free_port: int) -> int:
+    """Another such port."""
+    return next(port for port in iter(_pick_port, 0) if port != free_port)
+
+
 def _pick_port() -> int:
     """A port that is free everywhere, and that no connection and no other worker of this run takes meanwhile."""
     last = ephemeral_range().low if ephemeral_range().low > 24000 else LAST_PORT
@@ -186,6 +193,50 @@ def spawn() -> Iterator[Spawn]:
         for pipe in (process.stdin, process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
+
+
+class Running:
+    """A run of `tests.run_command`, whose output is read line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def line(self) -> str:
+        """The next line of its stdout."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> tuple[int, str, str]:
+        """Status, the rest of stdout, and stderr."""
+        output, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, output, errors
+
+
+class Run(Protocol):
+    """Starts a command by `tests.run_command`, with options for that, in a session of its own."""
+
+    def __call__(self, *command: str, options: Sequence[str] = (), **more: Any) -> Running: ...
+
+
+@pytest.fixture
+def run(free_port: int) -> Iterator[Run]:
+    """Commands that keep `free_port`: see `Run`. All that is left of them is ended."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*command: str, options: Sequence[str] = (), **more: Any) -> Running:
+        words = [sys.executable, "-m", "tests.run_command", "--port", str(free_port), *options, "--", *command]
+        pipe = subprocess.PIPE
+        processes.append(
+            subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **more)
+        )
+        return Running(processes[-1])
+
+    yield start
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def run_code(code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> dict[str, Any]:

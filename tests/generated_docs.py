@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portward import cli
+from portward import cli, servers
+from portward.servers import Form, Moves
 from portward.ward import Portward
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +32,7 @@ _PART = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end (
 
 def parts() -> dict[str, str]:
     """Every part by name. The session needs network namespaces, and is left out where there are none."""
-    made = {"verbs": verbs(), "help": help_texts(), "rules": rule_table()}
+    made = {"verbs": verbs(), "help": help_texts(), "rules": rule_table(), "servers": server_table()}
     if shutil.which("unshare") and shutil.which("ip"):
         made["session"] = session()
     return made
@@ -59,6 +60,36 @@ def rule_table() -> str:
     return "\n".join(
         f"### {rule.name}\n\n{rule.summary[:1].upper()}{rule.summary[1:]} By default: **{rule.severity}**.\n\n{rule.text}\n"
         for rule in Portward.rules()
+    )
+
+
+def server_table() -> str:
+    """How each server takes its port, in a table."""
+    rows = []
+    for server in sorted(servers.SERVERS, key=lambda each: each.name.lower()):
+        verb = f" {server.verbs[0]}" if server.verbs else ""
+        flag = {
+            Form.SPLIT: " ".join([*server.flags[:1], "PORT"]),
+            Form.JOINED: f"{''.join(server.flags[:1])}=PORT",
+            Form.ADDRESS: f"{''.join(server.flags[:1])} {server.listens}:PORT",
+            Form.BARE: "… PORT",
+            Form.NONE: "",
+        }[server.form]
+        told = (
+            [f"`{' '.join([flag, *server.strict])}`"]
+            if flag
+            else [f"`{name}={text.replace('{port}', 'PORT')}`" for name, text in server.environment]
+        )
+        socket = f"`{' '.join(server.socket)}`" if server.socket else ""
+        moves = {Moves.NEVER: "", Moves.UNTOLD: "unless told", Moves.ALWAYS: "strict" if server.strict else "yes"}[
+            server.moves
+        ]
+        tested = "yes" if server.tested else ""
+        rows.append(
+            f"| {server.name} | `{server.programs[0]}{verb}` | {' '.join(told)} | {moves} | {socket} | {tested} |\n"
+        )
+    return "| server | started by | is told | moves | takes a socket | tested |\n|---|---|---|---|---|---|\n" + "".join(
+        rows
     )
 
 

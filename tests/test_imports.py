@@ -24,6 +24,7 @@ ALLOWED = {
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
+    "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
@@ -31,21 +32,24 @@ ALLOWED = {
     "journal": {"errors", "model"},
     "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "rules", "workspace"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
+    "processes": {"errors", "model", "wording"},
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
+    "starting": {"errors", "leasing", "live", "model", "processes", "rules", "servers", "sockets"},
     "survey": {"allocate", "answers", "catalog", "live", "model", "rules"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "rules", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "leasing", "live",
-        "model", "plan", "preflight", "rules", "sockets", "survey", "wording", "workspace",
+        "model", "plan", "preflight", "processes", "rules", "servers", "sockets", "starting", "survey", "wording",
+        "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},
-    "__init__": {"errors", "ward"},
+    "__init__": {"errors", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "catalog", "allocate", "plan"}
+PURE = {"formats", "rules", "catalog", "allocate", "plan", "servers"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 

@@ -11,8 +11,19 @@ Names are loaded when they are first used, so that `import portward` costs nothi
 
 __version__ = "0.1.0"
 
-_HOMES = {"Portward": "portward.ward", "PortwardError": "portward.errors"}
-__all__ = ["Portward", "PortwardError", "__version__"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portward.errors import PortwardError
+    from portward.sockets.bind import bind, is_free
+    from portward.ward import Portward
+
+_HOMES = {
+    "Portward": "portward.ward",
+    "PortwardError": "portward.errors",
+    "bind": "portward.sockets.bind",
+    "is_free": "portward.sockets.bind",
+}
+__all__ = ["Portward", "PortwardError", "__version__", "bind", "is_free"]
 
 
 def __getattr__(name: str) -> object:

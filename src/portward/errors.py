@@ -8,6 +8,8 @@
      │   └─ NoProject           a project was asked about where there is none
      ├─ NoFreePort              nothing in the range is free (exit 1)
      ├─ NoPlan                  a change that cannot be made, or not without changing more than was asked for (exit 1)
+     ├─ BindRefused             a port was to be taken, and the system refuses it (exit 1)
+     ├─ NotStarted              a command that cannot be started (exit 126 or 127, as a shell's)
      ├─ Unavailable             not answered, or not done: permission, engine or store out of reach (exit 3)
      │   └─ FileChanged         a file is no longer what was read or written, and is left as it is
      └─ Bug                     something that should not have happened (exit 4)
@@ -87,6 +89,20 @@ class NoPlan(PortwardError):
 
     code = "no-plan"
     exit_code = 1
+
+
+class BindRefused(PortwardError):
+    """A port was to be taken, and the system refuses the bind."""
+
+    code = "bind-refused"
+    exit_code = 1
+
+
+class NotStarted(PortwardError):
+    """A command that cannot be started. `exit_code` is 127 where there is no such program, else 126, as a shell gives them."""
+
+    code = "not-started"
+    exit_code = 126
 
 
 class Unavailable(PortwardError):

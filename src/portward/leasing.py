@@ -77,9 +77,18 @@ class Leasing:
         self._site = here.site()
         self.store: LeaseStore = open_store(address(environment, settings.store))
 
-    def lease(self, names: Sequence[str], terms: Terms) -> Granted:
-        """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time."""
-        wanted = [Wanted(*_split(name)) for name in names] if names else list(declared_ports(self._declared()))
+    def declared(self) -> list[Wanted]:
+        """Every port that the project declares."""
+        return list(declared_ports(self._declared()))
+
+    def lease(self, names: Sequence[str], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
+        """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time.
+
+        A lease on a port in `avoid` is given back, and another granted in its place.
+        """
+        wanted = [Wanted(*_split(name)) for name in names] if names else self.declared()
+        if avoid:
+            return self._grant(wanted, terms, avoid)
         requests = [self._request(each, terms) for each in wanted]
         try:
             known = self.store.recall(requests, self._clock())
@@ -115,7 +124,13 @@ class Leasing:
         live = {lease.port for lease in here_now if not self._live.is_free(lease.port, lease.transport)}
         return Granted(tuple(leases), frozenset(live), tuple(remarks))
 
-    def _request(self, wanted: Wanted, terms: Terms, offers: Iterator[tuple[int, ...]] | None = None) -> LeaseRequest:
+    def _request(
+        self,
+        wanted: Wanted,
+        terms: Terms,
+        offers: Iterator[tuple[int, ...]] | None = None,
+        avoid: frozenset[int] = frozenset(),
+    ) -> LeaseRequest:
         udp = wanted.spec is not None and wanted.spec.protocol.lower() == "udp"
         return LeaseRequest(
             site=self._site,
@@ -129,9 +144,10 @@ class Leasing:
             kind=LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
             ttl=terms.ttl,
             preferred=terms.preferred,
+            avoid=avoid,
         )
 
-    def _grant(self, wanted: Sequence[Wanted], terms: Terms) -> Granted:
+    def _grant(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         project = self._declared()
         reading = self._live.read(udp=True)
         mine = _own_ports(reading, project)
@@ -145,7 +161,8 @@ class Leasing:
         requests = []
         for index, each in enumerate(wanted):
             full = each if each.spec else self._known(each, project)
-            requests.append(self._request(full, terms, self._offers(full, index, terms, snapshot, project, mine)))
+            offers = self._offers(full, index, terms, snapshot, project, mine)
+            requests.append(self._request(full, terms, offers, avoid))
 
         def is_free(port: int, transport: Transport) -> bool:
             return port in mine or self._live.is_free(port, transport)
@@ -264,7 +281,7 @@ def variables(project: Project | None, ports: Mapping[tuple[str, str], int], che
         found[f"{name}_URL"] = f"http://localhost:{port}"
         if wanted.spec is not None and wanted.spec.variables:
             found[wanted.spec.variables[0]] = str(port)
-    main = _main_service([service.name for service in project.services if service.claims] if project else [])
+    main = main_service([service.name for service in project.services if service.claims] if project else [])
     if "PORT" not in found and (main, "") in ports:
         found["PORT"] = str(ports[main, ""])
     if project is not None and not checkout.is_primary:
@@ -301,7 +318,7 @@ def _own_ports(reading: Reading, project: Project | None) -> set[int]:
     }
 
 
-def _main_service(names: Sequence[str]) -> str:
+def main_service(names: Sequence[str]) -> str:
     """The one that a plain PORT means: the only one, else the one that people look at."""
     known = next((name for name in ("web", "frontend", "app") if name in names), "")
     return names[0] if len(names) == 1 else known

@@ -92,7 +92,9 @@ class Live:
         return row.replace(processes=tuple(with_units))
 
     def is_free(self, port: int, transport: Transport = Transport.TCP) -> bool:
-        return self.refusal(Endpoint(ANY, port, transport)) is None
+        from portward.sockets.bind import is_free
+
+        return is_free(port, transport)
 
     def refusal(self, endpoint: Endpoint) -> Refusal | None:
         from portward.sockets.bind import refusal

@@ -467,6 +467,26 @@ class Portward:
         ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
         return variables(project, ports, leasing.checkout), granted.remarks
 
+    def run(
+        self,
+        command: Sequence[str],
+        service: str | None = None,
+        *,
+        socket: bool = False,
+        retries: int = 0,
+        tell: Callable[[str], None] | None = None,
+    ) -> int:
+        """Runs a command to its end with a service's leased port, and returns its exit status, 128 + N for a signal N.
+
+        The port is held from the grant until the command binds it (Linux), or with `socket` handed over as a listening socket; what is
+        not promised, docs/run.md tells. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
+        """
+        from portward.starting import Starting, script
+
+        project, _ = self._readable_project()
+        starting = Starting(self._leasing(), self.live, project, self.environment, script, tell or self._narrate)
+        return starting.run(command, service, socket=socket, retries=retries)
+
     def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
         """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""
         from portward.answers import Verified
@@ -491,6 +511,7 @@ class Portward:
 
     def pin(self, wish: str, reason: str, *, write: bool = True) -> Changes:
         """Writes a pin into `portward.toml`: the service keeps this port. Raises UsageError for one that is pinned already."""
+        from portward.answers import Changes
         from portward.arguments import parse_wish
         from portward.change import Draft, Texts
         from portward.formats.settings import beginning, pinned
@@ -500,6 +521,8 @@ class Portward:
         if not reason.strip():
             raise UsageError("a pin needs a reason", hint="--reason tells those who read it later")
         for pin in self.settings().pins:
+            if (pin.service, pin.port) == (parsed.service, parsed.port):
+                return Changes((), "", remarks=(f"{pin.service} is pinned to {pin.port} already: {pin.reason}",))
             if pin.service == parsed.service or pin.port == parsed.port:
                 raise UsageError(
                     f"{pin.service} is pinned to {pin.port} already: {pin.reason}", hint=f"change {SETTINGS}"

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "release": ("lease", "gives leased ports back"),
     "leases": ("lease", "which ports are promised to whom"),
     "env": ("lease", "the project's ports as environment variables"),
+    "run": ("run", "starts a command with its ports, which nobody else can have"),
     "verify": ("lease", "is what answers on a port this checkout's own?"),
     "pin": ("lease", "keeps a service on one port, with a reason"),
     "catalog": ("look", "what a port is customarily used for"),
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # a command ends long before there is garbage worth a search
         _settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in words or "--format=json" in words or " --format json" in f" {' '.join(words)}"
+    own = words[: words.index("--")] if "--" in words else words
+    as_json = "--json" in own or "--format=json" in own or " --format json" in f" {' '.join(own)}"
     try:
         return _run(words)
     except PortwardError as error:

@@ -115,7 +115,11 @@ def pin(arguments: Arguments) -> int:
     from portward.render import changes, documents
 
     answer = open_ward(arguments).pin(arguments.wish, arguments.reason)
-    show(arguments, lambda: documents.changes(answer), lambda: changes.text(answer, "portward pin", "", paint()))
+    show(
+        arguments,
+        lambda: documents.changes(answer),
+        lambda: changes.text(answer, "portward pin", "It is pinned already.", paint()),
+    )
     return 0
 
 

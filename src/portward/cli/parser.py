@@ -172,7 +172,11 @@ def parse(words: list[str]) -> Arguments | None:
         return None
     reader = Reader(f"portward {verb}" if verb else "portward")
     declare(verb, reader)
+    command: list[str] = []
+    if verb == "run" and "--" in rest:  # what stands behind it is another program's
+        rest, command = rest[: rest.index("--")], rest[rest.index("--") + 1 :]
     arguments = reader.read(rest)
+    arguments.command = command
     arguments.verb = verb or "glance"
     return arguments
 

@@ -123,7 +123,19 @@ _PACKAGE_RUNNER = Wrapper(
     ("-C", "--cwd", "--dir", "--prefix", "-w", "--workspace", "-F", "--filter"), passes=("exec", "dlx", "x")
 )
 _PYTHON_RUNNER = Wrapper(
-    ("--with", "--python", "-p", "--project", "--directory", "--env-file", "--extra", "--group", "--package", "-n"),
+    (
+        *(
+            "--with",
+            "--with-editable",
+            "--with-requirements",
+            "--python",
+            "-p",
+            "--project",
+            "--directory",
+            "--env-file",
+        ),
+        *("--extra", "--group", "--package", "-n", "--from", "--index", "-e", "--env"),
+    ),
     passes=("run", "exec"),
 )
 
@@ -145,6 +157,10 @@ WRAPPERS = {
     "ionice": Wrapper(("-c", "-n", "-p")),
     "timeout": Wrapper(("-s", "--signal", "-k", "--kill-after"), operands=1),
     "stdbuf": Wrapper(("-i", "-o", "-e")),
+    "runuser": Wrapper(("-u", "--user", "-g", "--group", "-G", "--supp-group")),
+    "setpriv": Wrapper(
+        ("--reuid", "--regid", "--groups", "--inh-caps", "--ambient-caps", "--bounding-set", "--pdeathsig")
+    ),
     "gosu": Wrapper(operands=1),
     "su-exec": Wrapper(operands=1),
     "tini": Wrapper(("-p", "-e")),

@@ -1,0 +1,113 @@
+"""How `Portward` starts a command with its ports: leased, held until the command binds, and told under every name in use."""
+
+from __future__ import annotations
+
+import os
+
+from portward.errors import UsageError
+from portward.leasing import Terms, main_service, variables
+from portward.processes import Launch, run
+from portward.servers import prepare
+from portward.sockets import hold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from portward.leasing import Leasing
+    from portward.live import Live
+    from portward.model import Listener, Project
+
+
+class Starting:
+    """One command that runs with the ports of one checkout. `tell` gets what there is to say, a sentence each."""
+
+    def __init__(
+        self,
+        leasing: Leasing,
+        live: Live,
+        project: Project | None,
+        environment: Mapping[str, str],
+        script: Callable[[str, str], str | None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._leasing = leasing
+        self._live = live
+        self._project = project
+        self._environment = environment
+        self._script = script
+        self._tell = tell
+
+    def run(self, command: Sequence[str], service: str | None, *, socket: bool, retries: int) -> int:
+        """Runs the command to its end with the service's port, and returns its exit status. See `processes.run`."""
+        chosen = service or self._chosen()
+
+        def again(lost: int) -> Launch:
+            self._tell(f"{lost} was taken by somebody else: trying another port")
+            return self._launch(command, chosen, socket, frozenset({lost}))
+
+        launch = self._launch(command, chosen, socket, frozenset())
+        return run(
+            launch,
+            listeners=lambda: self._live.read().listeners,
+            tell=self._tell,
+            is_ours=self._is_ours,
+            retries=retries,
+            again=again,
+        )
+
+    def _is_ours(self, row: Listener) -> bool:
+        """Whether a listener is a container of this very project: `run -- docker compose up` starts such."""
+        from portward.rules.occupancy import is_ours
+
+        project = self._project
+        return project is not None and any(is_ours(row, service, project) for service in project.services)
+
+    def _chosen(self) -> str:
+        """The service that a command without one is: the only one, else the one that people look at, else the first."""
+        names = [service.name for service in self._project.services if service.claims] if self._project else []
+        chosen = main_service(names) or next(iter(names), "")
+        if not chosen:
+            raise UsageError("which service is this?", hint="`portward run SERVICE -- COMMAND`")
+        if len(names) > 1:
+            self._tell(f"PORT is that of {chosen}; `portward run SERVICE -- …` chooses another")
+        return chosen
+
+    def _launch(self, command: Sequence[str], service: str, socket: bool, avoid: frozenset[int]) -> Launch:
+        names = [] if self._project is None else [str(wanted) for wanted in self._leasing.declared()]
+        granted = self._leasing.lease([service, *(name for name in names if name != service)], Terms(), avoid)
+        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
+        for remark in granted.remarks:
+            self._tell(remark)
+        by_name = {f"{name}:{instance}" if instance else name: port for (name, instance), port in ports.items()}
+        prepared = prepare(command, by_name[service], ports=by_name, socket=socket, scripts=self._script)
+        for note in prepared.notes:
+            self._tell(note)
+        held = hold.Hold.take(prepared.port) if hold.SUPPORTED else None
+        handed = held.listening(prepared.handover.host) if held and prepared.handover else None
+        if prepared.handover and handed is None:
+            raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
+        how = "socket handed over" if handed else "held until it binds" if held else "not held on this system"
+        self._tell(f"{service} -> {prepared.port} ({how})")
+        told = variables(self._project, ports, self._leasing.checkout)
+        return Launch(
+            prepared.command,
+            {**self._environment, **told, **prepared.environment},
+            prepared.port,
+            held,
+            handed,
+            announced=prepared.handover is not None and prepared.handover.announced,
+            known=prepared.server is not None,
+        )
+
+
+def script(folder: str, name: str) -> str | None:
+    """A script of the package.json in a folder, "" being the current one; None where there is none."""
+    import json
+
+    try:
+        with open(os.path.join(folder, "package.json"), encoding="utf-8") as file:
+            found = json.load(file).get("scripts", {}).get(name)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
