@@ -1,11 +1,11 @@
 """One entry of a Compose service's `ports:`, short or long.
 
-Short syntax, as Docker Compose 2.40 reads it (go-connections 0.4 `nat`, compose-go 2.9 `types`):
+Short syntax, as Docker Compose 2.40 reads it (go-connections 0.6 `nat`, compose-go 2.9 `types`):
 
     item      := [ip ":"] [host ":"] container      the last part is the container's, the one before it the host's
     container := NUM | NUM "-" NUM, then optional "/" protocol
     host      := "" | NUM | NUM "-" NUM             "" leaves the choice to the engine
-    ip        := IPv4 | "[" IPv6 "]"
+    ip        := IPv4 | "[" IPv6 "]" | IPv6
 
 Numbers run from 0 to 65535. Equal ranges pair off; a range of host ports for one container port lets the engine pick one.
 """
@@ -108,7 +108,7 @@ def parse_short(text: str) -> ShortPorts:
     address, _, host = head.rpartition(":")
     target_start = len(text) - len(container)
     numbers, _, protocol = container.partition("/")
-    protocol = (protocol.partition("/")[0] or "tcp").lower()
+    protocol = (protocol or "tcp").lower()
     host_ip = _address(address, text) if address else ANY
     if not numbers:
         raise PortError(f"{text!r} names no container port")
@@ -174,9 +174,6 @@ def _address(text: str, item: str) -> str:
         inner = text[1:-1]
         if not inner:
             return ANY
-    elif ":" in text:
-        hint = f"write it in brackets: [{text}]" if is_address(text) else None
-        raise PortError(f"{item!r}: an IPv6 address goes in brackets, and {text!r} is not one in IPv4", hint)
     if not is_address(inner):
         raise PortError(f"{item!r}: {inner!r} is not an IP address", hint=address_hint(inner))
     return inner

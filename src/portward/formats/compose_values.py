@@ -205,6 +205,12 @@ def _device(node: Node) -> None:
         raise problem("count and device_ids exclude each other", node)
 
 
+def _given(node: Node) -> None:
+    """The schema lets nothing stand here, over which Compose breaks down."""
+    if isinstance(node, Scalar) and node.is_null:
+        raise problem("a text is expected here, not nothing", node, hint="leave the key out")
+
+
 def _watched(node: Node) -> None:
     if isinstance(node, Scalar) and not node.data:
         raise problem("a path is expected here", node)
@@ -243,6 +249,7 @@ _IN_A_SERVICE: dict[str, Check] = {
     "gpus.*.count": _of_texts(_count),
     **dict.fromkeys(("extra_hosts", "build.extra_hosts"), _hosts),
     **dict.fromkeys(("environment", "build.args"), _variables),
+    "pid": _given,
     "ports.*.target": _target,
 }
 _READABLE = branches({f"services.*.{path}": check for path, check in _IN_A_SERVICE.items()})
