@@ -39,6 +39,7 @@ soak: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
+	$(BIN)/python -m benchmarks.projects
 
 bench-leases: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.leases $(BENCH)
