@@ -38,8 +38,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *words: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    # the suite itself may be run by make, whose flags are inherited
+    # the suite itself may be run by make, whose flags and variables are inherited
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    ours = {name: value for name, value in ours.items() if name not in ("VENV", "PYTHON", "PYTEST")}
     environment = {**ours, "PYTHONPATH": os.pathsep.join(sys.path), "DOCKER_HOST": "unix:///nonexistent"}
     command = [*prefix, need("make"), *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
