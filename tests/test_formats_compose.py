@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portward.errors import InvalidFile
-from portward.formats import Stack, compose
-from portward.formats.compose_ports import PortError, parse_short
+from portward.formats.compose import stack
+from portward.formats.compose.ports import PortError, parse_short
 from portward.formats.project import declare
 from portward.formats.template import TemplateError, expand
 from portward.formats.yaml_parse import parse
@@ -24,6 +24,8 @@ CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/compose_
 ]
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from portward.formats import Stack
 
 KEYS = ("host_ip", "published", "target", "protocol")
 
@@ -38,7 +40,7 @@ def _ports(text: str, values: dict[str, str] | None = None) -> list[PortSpec]:
 
 def _read(text: str, values: dict[str, str] | None = None, *profiles: str) -> Stack:
     """One Compose file by itself."""
-    return compose.read(["compose.yaml"], reader({"compose.yaml": text}), values or {}, profiles)
+    return stack.read(["compose.yaml"], reader({"compose.yaml": text}), values or {}, profiles)
 
 
 Entries = list[dict[str, Any]]
@@ -158,7 +160,7 @@ def test_files_are_merged_in_order() -> None:
     """`ports:` of a later file are appended, equals once; other values win."""
     base = 'services:\n  web: {image: a, ports: ["8080:80", "1:1"]}\n'
     override = 'services:\n  web: {image: b, ports: ["8081:80", "0.0.0.0:1:1/tcp"]}\n'
-    (web,) = compose.read(["a.yml", "b.yml"], reader({"a.yml": base, "b.yml": override}), {}).services
+    (web,) = stack.read(["a.yml", "b.yml"], reader({"a.yml": base, "b.yml": override}), {}).services
     assert web.image == "b"
     assert [spec.published for spec in web.claims] == ["8080", "1", "8081"]
 
@@ -222,7 +224,7 @@ def test_extends_from_another_file() -> None:
         "sub/base.yaml": "services:\n  b:\n    extends: {file: more/base.yaml, service: c}\n",
         "sub/more/base.yaml": "services:\n  c:\n    image: x\n    ports: ['1:1']\n",
     }
-    (service,) = compose.read(["compose.yaml"], reader(files), {}).services
+    (service,) = stack.read(["compose.yaml"], reader(files), {}).services
     assert [(spec.published, spec.location.path) for spec in service.claims] == [
         ("1", "sub/more/base.yaml"),
         ("2", "compose.yaml"),
@@ -243,8 +245,8 @@ def test_include_has_its_own_variables() -> None:
         "two.env": "PORT=20\n",
     }
 
-    stack = compose.read(["compose.yaml"], reader(files), {})
-    assert [spec.published for service in stack.services for spec in service.claims] == ["10", "20"]
+    found = stack.read(["compose.yaml"], reader(files), {})
+    assert [spec.published for service in found.services for spec in service.claims] == ["10", "20"]
     with pytest.raises(InvalidFile, match="missing") as failure:
         _read("include: [missing.yaml]\n")
     assert failure.value.line == 1

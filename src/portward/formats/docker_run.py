@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from portward.formats.compose_ports import PortError, parse_short
+from portward.formats.compose.ports import PortError, parse_short
 from portward.model import PortSpec, Role, Side, Span
 from portward.records import Record
 

@@ -9,7 +9,8 @@ import posixpath
 import re
 
 from portward.errors import InvalidFile
-from portward.formats import Stack, compose_discovery, dotenv, format_of, links, reader_of
+from portward.formats import Stack, dotenv, format_of, links, reader_of
+from portward.formats.compose import discovery
 from portward.model import ComposeOptions, PortSpec, Project, Service, Skipped
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def declare(
     unreadable file is in `Project.skipped`.
     """
     read = _once(read)
-    start = compose_discovery.start(read, environment, options)
+    start = discovery.start(read, environment, options)
     stack = _stack(root, folder, start, read)
     env_files = [found.path for found in start.variables]
     services, chain = _by_definitions((*stack.services, *stack.inactive), start.variables)
@@ -88,17 +89,17 @@ def compose_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")
 
 
-def _stack(root: str, folder: str, start: compose_discovery.Start, read: Callable[[str], str]) -> Stack:
+def _stack(root: str, folder: str, start: discovery.Start, read: Callable[[str], str]) -> Stack:
     if not start.files:
         return Stack(None, (), ())
     for path in start.files:
-        compose_discovery.asked(path, read)
-    from portward.formats import compose  # with it a YAML parser, which a project without Compose does without
+        discovery.asked(path, read)
+    from portward.formats.compose import stack  # with it a YAML parser, which a project without Compose does without
 
     home = posixpath.dirname(start.files[0])
     if home not in ("", "."):
         folder = posixpath.basename(posixpath.normpath(posixpath.join(root, home)))
-    return compose.read(start.files, read, {**start.values, "PWD": root}, start.profiles, folder)
+    return stack.read(start.files, read, {**start.values, "PWD": root}, start.profiles, folder)
 
 
 def _once(read: Callable[[str], str]) -> Callable[[str], str]:

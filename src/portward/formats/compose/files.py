@@ -12,14 +12,15 @@ from __future__ import annotations
 import posixpath
 
 from portward.errors import InvalidFile
-from portward.formats import compose_schema, dotenv
-from portward.formats.compose_extends import apply_extends
-from portward.formats.compose_forms import long_forms
-from portward.formats.compose_interpolation import interpolated
-from portward.formats.compose_merge import merged, without_equals
-from portward.formats.compose_places import placed
-from portward.formats.compose_resets import resets, without
-from portward.formats.compose_values import check_consistent
+from portward.formats import dotenv
+from portward.formats.compose import schema
+from portward.formats.compose.extends import apply_extends
+from portward.formats.compose.forms import long_forms
+from portward.formats.compose.interpolation import interpolated
+from portward.formats.compose.merge import merged, without_equals
+from portward.formats.compose.places import placed
+from portward.formats.compose.resets import resets, without
+from portward.formats.compose.values import check_consistent
 from portward.formats.yaml_parse import parse
 from portward.formats.yaml_tree import File, Mapping, Scalar, Sequence, problem, same
 from portward.model import Location
@@ -51,7 +52,7 @@ class Loader:
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self.read = read
-        self.rule = compose_schema.load()
+        self.rule = schema.load()
         self._documents: dict[str, list[Node]] = {}
 
     def documents(self, asked: Asked) -> list[Mapping]:

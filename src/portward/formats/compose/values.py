@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 
-from portward.formats.compose_interpolation import real, truth, whole
-from portward.formats.compose_paths import branches
-from portward.formats.compose_ports import address_hint, is_address
+from portward.formats.compose.interpolation import real, truth, whole
+from portward.formats.compose.paths import branches
+from portward.formats.compose.ports import address_hint, is_address
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portward.formats.compose_paths import Branch
+    from portward.formats.compose.paths import Branch
     from portward.formats.yaml_tree import Node
 
     Check = Callable[[Node], None]

@@ -11,17 +11,17 @@ from __future__ import annotations
 import posixpath
 import re
 
-from portward.formats import compose_volumes
-from portward.formats.compose_merge import named
-from portward.formats.compose_paths import branches
-from portward.formats.compose_ports import short_ports
+from portward.formats.compose import volumes
+from portward.formats.compose.merge import named
+from portward.formats.compose.paths import branches
+from portward.formats.compose.ports import short_ports
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, mapping, problem, same, scalar, sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portward.formats.compose_paths import Branch
+    from portward.formats.compose.paths import Branch
     from portward.formats.yaml_tree import Node
 
     Form = Callable[[Node, Branch], Node]
@@ -176,8 +176,8 @@ def _volume(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Scalar):
         return node
     try:
-        volume = compose_volumes.parse(node.text)
-    except compose_volumes.VolumeError as error:
+        volume = volumes.parse(node.text)
+    except volumes.VolumeError as error:
         raise problem(str(error), node) from None
     target = posixpath.normpath(volume.target)
     items = {"type": "bind" if volume.is_bind else "volume", "source": volume.source, "target": target}

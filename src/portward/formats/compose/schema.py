@@ -1,4 +1,4 @@
-"""The shape of a Compose file, held against the JSON schema that Docker Compose itself uses: `compose_spec.json`.
+"""The shape of a Compose file, held against the JSON schema that Docker Compose itself uses: `spec.json`.
 
 That file is the schema of the Compose specification (https://github.com/compose-spec/compose-go, `schema/compose-spec.json`, Apache
 License 2.0) as Docker Compose 2.40 embeds it, without its descriptions. Only the keywords that it has are known here. Its
@@ -147,10 +147,10 @@ _ANYTHING.types = []
 
 def load() -> Rule:
     """The rule of a whole document."""
-    from portward.formats import __path__ as folders
+    from portward.formats.compose import __path__ as folders
 
     loader: Any = __spec__.loader  # importlib.resources would cost more than the schema itself
-    schema = json.loads(loader.get_data(f"{folders[0]}/compose_spec.json"))
+    schema = json.loads(loader.get_data(f"{folders[0]}/spec.json"))
     return _Compiler(schema["definitions"]).rule(schema)
 
 

@@ -9,8 +9,8 @@ the list of `environment` leaves it as it is, and a number as `published` never 
 
 from __future__ import annotations
 
-from portward.formats import compose_volumes
-from portward.formats.compose_paths import branches
+from portward.formats.compose import volumes
+from portward.formats.compose.paths import branches
 from portward.formats.yaml_scalars import shown
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, mapping, problem, same, scalar, sequence
 
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portward.formats.compose_paths import Branch
+    from portward.formats.compose.paths import Branch
     from portward.formats.yaml_tree import Node
 
     Merge = Callable[[Node, Node, Branch | None], Node]
@@ -230,8 +230,8 @@ def _volume_key(node: Node) -> str:
     if not isinstance(node, Scalar) or not isinstance(node.data, str):
         return ""
     try:
-        return compose_volumes.parse(node.data).target
-    except compose_volumes.VolumeError as error:
+        return volumes.parse(node.data).target
+    except volumes.VolumeError as error:
         raise problem(str(error), node) from None
 
 

@@ -1,19 +1,20 @@
 """Compose files: the services of a project and every port that they write.
 
-`compose_files.py` says which files are in force and what they come to; `compose_ports.py` reads one entry of `ports:`. Here a
+`files.py` says which files are in force and what they come to; `ports.py` reads one entry of `ports:`. Here a
 merged service becomes a `Service`: what it publishes, and every other port that it names, on its side.
 """
 
 from __future__ import annotations
 
 from portward.errors import UsageError
-from portward.formats import Stack, compose_checks
-from portward.formats.compose_environment import check_files
-from portward.formats.compose_files import Asked, Loader
-from portward.formats.compose_interpolation import interpolated
-from portward.formats.compose_ports import Published, ShortPort, long_port
-from portward.formats.compose_references import first_line, places, references, replicas_of, unset, written
-from portward.formats.compose_values import check_readable
+from portward.formats import Stack
+from portward.formats.compose import checks
+from portward.formats.compose.environment import check_files
+from portward.formats.compose.files import Asked, Loader
+from portward.formats.compose.interpolation import interpolated
+from portward.formats.compose.ports import Published, ShortPort, long_port
+from portward.formats.compose.references import first_line, places, references, replicas_of, unset, written
+from portward.formats.compose.values import check_readable
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, mapping, problem
 from portward.model import PortSpec, Role, Service, Side, Span
 
@@ -56,7 +57,7 @@ def read(
         wanted = {item.text for item in _entries(node.items.get("profiles"))}
         is_active = not wanted or "*" in profiles or not wanted.isdisjoint(profiles)
         (active if is_active else inactive)[key] = node
-    compose_checks.check(tree, active)
+    checks.check(tree, active)
     check_files(loader, active, values)
     return Stack(
         name,

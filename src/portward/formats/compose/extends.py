@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import posixpath
 
-from portward.formats.compose_merge import extended
-from portward.formats.compose_places import placed
-from portward.formats.compose_resets import resets, without
+from portward.formats.compose.merge import extended
+from portward.formats.compose.places import placed
+from portward.formats.compose.resets import resets, without
 from portward.formats.yaml_tree import Mapping, Scalar, mapping, problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping as Values
 
-    from portward.formats.compose_files import Asked, Loader
-    from portward.formats.compose_resets import Path
+    from portward.formats.compose.files import Asked, Loader
+    from portward.formats.compose.resets import Path
     from portward.formats.yaml_tree import Node
 
     Chain = tuple[tuple[str, str], ...]
@@ -85,7 +85,7 @@ class _Extension:
 
     def _other_file(self, file: Scalar) -> tuple[dict[str, Node], str, list[Path]]:
         """The services of another file, with its path and what its documents reset."""
-        from portward.formats.compose_files import Asked
+        from portward.formats.compose.files import Asked
 
         path = posixpath.normpath(posixpath.join(self.folder, file.text))
         asked: Asked = Asked(file.text if "://" in file.text else path, file.location)

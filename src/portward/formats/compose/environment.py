@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping as Values
 
-    from portward.formats.compose_files import Loader
+    from portward.formats.compose.files import Loader
 
 
 def check_files(loader: Loader, active: dict[str, Mapping], values: Values[str, str]) -> None:

@@ -7,8 +7,8 @@ and loopback URLs the host's.
 from __future__ import annotations
 
 from portward.formats import urls
-from portward.formats.compose_commands import own_ports
-from portward.formats.compose_ports import ShortPort
+from portward.formats.compose.commands import own_ports
+from portward.formats.compose.ports import ShortPort
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import TemplateError, expand
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, scalars
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WITHOUT_REFERENCES = ("image", "healthcheck", "ports", "labels")
 """Keys of a service whose URLs say nothing about other services' ports."""
 _COMMANDS = ("command", "entrypoint")
-"""Keys whose loopback URLs are the container's own: see `compose_commands`."""
+"""Keys whose loopback URLs are the container's own: see `commands`."""
 
 
 def references(service: str, items: dict[str, Node], values: Values[str, str]) -> Iterator[PortSpec]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 
-from portward.formats.compose_values import amount
+from portward.formats.compose.values import amount
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem
 
 TYPE_CHECKING = False

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import posixpath
 
-from portward.formats.compose_paths import branches
+from portward.formats.compose.paths import branches
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portward.formats.compose_paths import Branch
+    from portward.formats.compose.paths import Branch
     from portward.formats.yaml_tree import Node
 
     Move = Callable[[Node, str, str], Node]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from portward.formats.compose_paths import branches
+from portward.formats.compose.paths import branches
 from portward.formats.template import TemplateError, expand
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, problem
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Mapping as Values
 
-    from portward.formats.compose_paths import Branch
+    from portward.formats.compose.paths import Branch
     from portward.formats.yaml_scalars import Value
     from portward.formats.yaml_tree import Node
 
