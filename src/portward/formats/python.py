@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _LONGEST_FILE = 1_000_000
 _WORTH_READING = re.compile(
-    r"(?<![A-Za-z])port|PORT|Port|\bbind|listen|\brun\(['\"]|run_simple|_server\(|Server\(|://[^\s/]*:[0-9]|Redis\(|MongoClient\(|SMTP"
+    r"(?<![A-Za-z0-9])[Pp][Oo][Rr][Tt](?![A-Za-z])|(?:bind|binds|listen)[\s=]|\b(?:bind|sendto|connect|connect_ex|create_connection)\("
+    r"|\b(?:run|run_simple|start_server|create_server|make_server|start_http_server|open_connection|\w*Server)\("
+    r"|\b(?:Redis|StrictRedis|MongoClient|SMTP|SMTP_SSL)\(|://[^\s/]*:[0-9]"
 )
 _DIGITS = re.compile(r"[1-9][0-9]")
 

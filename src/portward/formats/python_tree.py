@@ -79,11 +79,22 @@ class Tree:
         self._is_ascii = text.isascii()
         self._places: dict[ast.AST, tuple[ast.AST, str, int]] = {}
         self._prefixes: dict[ast.ClassDef, str] = {}
-        for node in ast.walk(root):
-            for field, value in ast.iter_fields(node):
-                for index, child in enumerate(value if isinstance(value, list) else (value,)):
-                    if isinstance(child, ast.AST):
-                        self._places[child] = node, field, index
+        self._walk(root)
+
+    def _walk(self, root: ast.AST) -> None:
+        pending = [root]
+        while pending:
+            node = pending.pop()
+            for field in node._fields:
+                value = getattr(node, field, None)
+                if isinstance(value, ast.AST) and field != "ctx":
+                    self._places[value] = node, field, 0
+                    pending.append(value)
+                elif isinstance(value, list):
+                    for index, child in enumerate(value):
+                        if isinstance(child, ast.AST):
+                            self._places[child] = node, field, index
+                            pending.append(child)
 
     def place(self, node: ast.AST) -> tuple[ast.AST | None, str, int]:
         """The node around, which of its fields this one is in, and where in that. None for the module."""
