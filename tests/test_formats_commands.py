@@ -109,7 +109,7 @@ OPTIONS = [
     ("python manage.py runserver 5000", "manage.py"),
     ("python3.12 -W ignore manage.py runserver 0.0.0.0:5000 --noreload", "manage.py"),
     ("./manage.py runserver --settings a.b -v 2 5000", "manage.py"),
-    ("$(PYTHON) manage.py runserver 5000".replace("$(PYTHON)", "${PYTHON}"), "manage.py"),
+    ("$PYTHON manage.py runserver 5000", "manage.py"),
     ("python -m http.server 5000", "http.server"),
     ("python -m http.server -b 127.0.0.1 5000", "http.server"),
     ("streamlit run app.py --server.port 5000", "streamlit"),
@@ -131,7 +131,7 @@ OPTIONS = [
     ("next dev \\\n  -p \\\n  5000", "next"),
     ("next dev -p 5000 2>&1 | tee log", "next"),
     ("NEXT.EXE dev --port 5000", "NEXT.EXE"),
-    (r".\node_modules\.bin\next.cmd dev -p 5000".replace("\\", "\\\\"), "next"),
+    ("node_modules/.bin/next.cmd dev -p 5000", "next"),
 ]
 
 FALSE_FRIENDS = [
@@ -183,7 +183,7 @@ FALSE_FRIENDS = [
     "for port in 3000 5000; do lsof -i :$port; done",
     "x > 5000 --port",
     "sleep 5000",
-    "'PORT=5000' is text".replace("'PORT=5000'", "echo 'PORT=5000'"),
+    "echo 'PORT=5000' is text",
 ]
 
 

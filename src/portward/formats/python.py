@@ -29,7 +29,7 @@ _WORTH_READING = re.compile(
     r"|\b(?:run|run_simple|start_server|create_server|make_server|start_http_server|open_connection|\w*Server)\("
     r"|\b(?:Redis|StrictRedis|MongoClient|SMTP|SMTP_SSL)\(|://[^\s/]*:[0-9]"
 )
-_DIGITS = re.compile(r"[1-9][0-9]")
+_DIGITS = re.compile(r"[1-9][0-9_]")
 
 
 def read(text: str, path: str) -> list[PortSpec]:

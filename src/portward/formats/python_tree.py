@@ -231,6 +231,11 @@ def name_of(node: ast.AST | None) -> str | None:
     return None
 
 
+def key_of(node: ast.AST | None) -> str | None:
+    """The text of a dictionary's key: not the name of a variable that holds one."""
+    return name_of(node) if isinstance(node, ast.Constant) else None
+
+
 def _through_call(call: ast.Call, position: int, keyword: str) -> _Passed | None:
     """What a call's value takes from an argument: the default of a look-up, a field or an option, what is converted."""
     function = dotted(call.func)
@@ -308,7 +313,7 @@ def _target(holder: ast.AST | None, field: str, index: int) -> str | None:
         case ast.keyword(arg=name):
             return name
         case ast.Dict(keys=keys) if field == "values":
-            return name_of(keys[index])
+            return key_of(keys[index])
         case ast.arguments():
             return _parameter(holder, field, index)
     return None
