@@ -36,16 +36,18 @@ def check(text: str, path: str, specs: list[PortSpec]) -> None:
     lines = text.split("\n")
     for spec in specs:
         written = text[spec.span.start : spec.span.end]
-        low, _, high = written.partition("-")
+        number = written.replace("_", "")  # as programs may group digits
+        low, _, high = number.partition("-")
         assert low.isascii()
         assert low.isdecimal()
         assert not high or (high.isascii() and high.isdecimal())
         if spec.role is Role.CONTAINER and not high:
-            assert (spec.target, spec.published) == (int(written), None)
+            assert (spec.target, spec.published) == (int(number), None)
         else:
-            assert spec.published == written
+            assert spec.published == number
         assert spec.location.path == path
         assert lines[spec.location.line - 1][spec.location.column - 1 :].startswith(written)
+        assert written in spec.text
         assert "\n" not in spec.text
         assert len(spec.text) <= 120
     assert len({spec.span for spec in specs}) == len(specs)
@@ -56,6 +58,14 @@ def found(text: str, specs: list[PortSpec]) -> list[tuple[str, Role, Side]]:
     """What stands at the spans, with what it is."""
     text = text.removeprefix("\ufeff")
     return [(text[spec.span.start : spec.span.end], spec.role, spec.side) for spec in specs]
+
+
+def found_with_variables(text: str, specs: list[PortSpec]) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """What stands at the spans, with role, side and variables in words."""
+    stands = found(text, specs)
+    return [
+        (digits, str(role), str(side), spec.variables) for (digits, role, side), spec in zip(stands, specs, strict=True)
+    ]
 
 
 def fragments(*texts: str) -> st.SearchStrategy[str]:

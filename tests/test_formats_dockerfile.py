@@ -13,7 +13,7 @@ from portward.formats import format_of
 from portward.formats.dockerfile import read
 from portward.model import Location, PortSpec, Role, Side
 from tests.conftest import unmet
-from tests.places import check, found
+from tests.port_specs import check, found_with_variables
 from tests.test_formats_commands import TEXTS
 
 CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
@@ -22,7 +22,7 @@ CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
 def only(text: str) -> PortSpec:
     """The one port of a Dockerfile."""
     (spec,) = read(text, "Dockerfile")
-    check(text, [spec])
+    check(text, "Dockerfile", [spec])
     return spec
 
 
@@ -47,7 +47,7 @@ def test_expose(line: str, numbers: list[str], protocols: list[str]) -> None:
     """Ports and ranges of each protocol, over continued lines with comments in between."""
     text = f"FROM scratch\n{line}\n"
     specs = read(text, "Dockerfile")
-    assert found(text, specs) == [(number, "container", "container", ()) for number in numbers]
+    assert found_with_variables(text, specs) == [(number, "container", "container", ()) for number in numbers]
     assert [spec.protocol for spec in specs] == protocols
 
 
@@ -216,7 +216,7 @@ DOCKERFILES = st.one_of(
 def test_any_text_is_read(text: str) -> None:
     """No text raises, each span holds the digits that are told, and all but browsers' URLs are the container's side."""
     specs = read(text, "Dockerfile")
-    check(text, specs)
+    check(text, "Dockerfile", specs)
     assert all(spec.side is Side.CONTAINER or spec.role is Role.URL for spec in specs)
 
 
@@ -267,7 +267,7 @@ def test_real_dockerfiles() -> None:
     assert len(files) == 35
     for file in files:
         text = file.read_bytes().decode()
-        specs = read(text, file.name)
-        check(text, specs)
+        specs = read(text, "Dockerfile")
+        check(text, "Dockerfile", specs)
         name = os.fspath(file.parent.relative_to(CORPUS / "awesome-compose"))
         assert [(spec.location.line, spec.number) for spec in specs] == REAL.get(name, [])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from portward.errors import InvalidFile
 from portward.formats import dotenv
 from portward.model import Role, Side
-from tests.places import check, read_or_refuse
+from tests.port_specs import check, read_safely
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/env_cases.json").read_text("utf-8"))["cases"]
 
@@ -123,7 +123,7 @@ def test_only_what_all_readers_agree_on(case: dict[str, Any]) -> None:
 def test_dialects(line: str, agreed: bool) -> None:
     """Blanks, quotes and comments that readers take differently make a port uncertain, and it is left out."""
     specs = dotenv.read(f"{line}\n", ".env.production")
-    check(f"{line}\n", specs)
+    check(f"{line}\n", ".env.production", specs)
     assert [spec.published for spec in specs] == (["5000"] if agreed else [])
 
 
@@ -145,7 +145,7 @@ def test_a_value_that_falls_back() -> None:
         ("5002", Role.FALLBACK, ("PORT",)),
         ("5006", Role.FALLBACK, ("H_PORT",)),
     ]
-    check(text, specs)
+    check(text, ".env", specs)
 
 
 @given(
@@ -158,4 +158,4 @@ def test_a_value_that_falls_back() -> None:
 )
 def test_any_text_gives_digits(text: str) -> None:
     """Each span of a file of the family holds the digits that are told."""
-    read_or_refuse(dotenv.read, text, ".env.local")
+    read_safely(dotenv.read, text, ".env.local")

@@ -14,7 +14,7 @@ from portward.formats import format_of
 from portward.formats.makefile import read
 from portward.model import Location, PortSpec, Role, Side
 from tests.conftest import need
-from tests.places import check, found
+from tests.port_specs import check, found_with_variables
 from tests.test_formats_commands import TEXTS
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ quick: ; $(BIN)/flask run -p 5011
 def only(text: str) -> PortSpec:
     """The one port of a Makefile."""
     (spec,) = read(text, "Makefile")
-    check(text, [spec])
+    check(text, "Makefile", [spec])
     return spec
 
 
 def test_a_makefile() -> None:
     """Variables, defaults, the variable of one target, and recipes."""
-    assert found(MAKEFILE, read(MAKEFILE, "Makefile")) == [
+    assert found_with_variables(MAKEFILE, read(MAKEFILE, "Makefile")) == [
         ("5000", "fallback", "host", ("PORT",)),
         ("5001", "host", "host", ("API_PORT",)),
         ("5002", "url", "host", ("URL",)),
@@ -193,7 +193,7 @@ FRAGMENTS = [
 @given(st.one_of(st.text(), st.lists(st.one_of(st.sampled_from(FRAGMENTS), TEXTS)).map("".join)))
 def test_any_text_is_read(text: str) -> None:
     """No text raises, and each span holds the digits that are told."""
-    check(text, read(text, "Makefile"))
+    check(text, "Makefile", read(text, "Makefile"))
 
 
 @pytest.mark.timeout(30)

@@ -16,7 +16,7 @@ from portward.formats.npm import read
 from portward.formats.text import Passage
 from portward.model import Location, Role, Side
 from tests.conftest import unmet
-from tests.places import check, found, read_or_refuse
+from tests.port_specs import check, found_with_variables, read_safely
 from tests.test_formats_commands import TEXTS
 
 CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
@@ -40,7 +40,7 @@ PACKAGE = """{
 
 def test_a_package() -> None:
     """Scripts, npm's own config, the proxy of CRA and nodemon's settings; nothing of the rest."""
-    assert found(PACKAGE, read(PACKAGE, "package.json")) == [
+    assert found_with_variables(PACKAGE, read(PACKAGE, "package.json")) == [
         ("8080", "host", "host", ("npm_package_config_port",)),
         ("8081", "host", "host", ("npm_package_config_api_port",)),
         ("3001", "url", "container", ()),
@@ -74,14 +74,14 @@ def test_a_proxy_for_each_path() -> None:
 def test_escapes() -> None:
     """Escapes before a number move no span; a number that is itself written with one is left out."""
     text = r'{"scripts": {"a": "echo \"\u00e9\ud83d\udea2\/\" && next dev -p 5000", "b": "next dev -p \u0035001 --port 500\u0030"}}'
-    assert found(text, read(text, "package.json")) == [("5000", "host", "host", ())]
+    assert found_with_variables(text, read(text, "package.json")) == [("5000", "host", "host", ())]
 
 
 def test_a_long_line_shows_the_port() -> None:
     """A file on one line: the excerpt is the part with the port."""
     text = json.dumps({"description": "x" * 500, "scripts": {"dev": "next dev -p 5000", "x": "y" * 500}})
     (spec,) = read(text, "package.json")
-    check(text, [spec])
+    check(text, "package.json", [spec])
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_no_json(text: str) -> None:
 def test_nesting_beyond_measure() -> None:
     """A file that is nested deeper than any parser goes is refused, not a crash."""
     text = '{"scripts": {"port": ' + "[" * 200_000 + "5000"
-    assert read_or_refuse(read, text, "package.json") is None
+    assert read_safely(read, text, "package.json") == []
 
 
 def test_a_file_without_a_port_is_not_parsed() -> None:
@@ -129,7 +129,7 @@ JSON = st.recursive(
 def test_any_json_is_read(value: object, indent: int | None, escapes: bool) -> None:
     """Valid JSON never raises, however it is laid out, and each span holds the digits that are told."""
     text = json.dumps({"scripts": value, "proxy": value}, indent=indent, ensure_ascii=escapes)
-    check(text, read(text, "package.json"))
+    check(text, "package.json", read(text, "package.json"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -153,7 +153,7 @@ def _scalars(value: object, keys: tuple[str, ...]) -> list[tuple[tuple[str, ...]
 @given(st.one_of(TEXTS, TEXTS.map(lambda text: f'{{"scripts": {{"port": {text}')))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Other texts are refused with their place."""
-    read_or_refuse(read, text, "package.json")
+    read_safely(read, text, "package.json")
 
 
 def test_real_packages() -> None:
@@ -169,6 +169,6 @@ def test_real_packages() -> None:
     for file in files:
         text = file.read_bytes().decode()
         specs = read(text, file.name)
-        check(text, specs)
+        check(text, "package.json", specs)
         name = os.fspath(file.parent.relative_to(CORPUS / "awesome-compose"))
         assert [spec.published for spec in specs] == expected.get(name, [])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from portward.formats import format_of
 from portward.formats.procfile import read
 from portward.model import Role, Side
-from tests.places import check
+from tests.port_specs import check
 from tests.test_formats_commands import TEXTS
 
 PROCFILE = """# web: x --port 1
@@ -24,7 +24,7 @@ css tool: x --port 2
 def test_each_process_type_is_a_service() -> None:
     """The ports of each line are those of its process type; comments and what Foreman passes over are none."""
     specs = read(PROCFILE, "Procfile")
-    check(PROCFILE, specs)
+    check(PROCFILE, "Procfile", specs)
     assert [(spec.service, spec.published, spec.role, spec.variables) for spec in specs] == [
         ("web", "8000", Role.FALLBACK, ("PORT",)),
         ("worker-2", "5555", Role.HOST, ()),
@@ -48,4 +48,4 @@ def test_file_names() -> None:
 @given(st.lists(st.one_of(TEXTS, TEXTS.map(lambda text: f"web: {text}"))).map("\n".join))
 def test_any_text_is_read(text: str) -> None:
     """No text raises, and each span holds the digits that are told."""
-    check(text, read(text, "Procfile"))
+    check(text, "Procfile", read(text, "Procfile"))

@@ -16,13 +16,13 @@ from portward.formats import format_of, python_ports
 from portward.formats.python import read
 from portward.formats.text import Source
 from portward.model import Location, PortSpec, Role, Side
-from tests.places import check, read_or_refuse
+from tests.port_specs import check, read_safely
 
 
 def only(text: str, path: str = "settings.py") -> PortSpec:
     """The one port of a source, which must be 5000."""
     (spec,) = read(text, path)
-    check(text, [spec])
+    check(text, path, [spec])
     assert spec.published == "5000"
     return spec
 
@@ -366,7 +366,7 @@ SOURCES = st.one_of(
 @given(SOURCES)
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text does anything else, and each span holds the digits that are told."""
-    read_or_refuse(read, text, "settings.py")
+    read_safely(read, text, "settings.py")
 
 
 @settings(max_examples=200, deadline=None)
@@ -388,7 +388,7 @@ def test_the_quick_look_misses_nothing(text: str) -> None:
 def test_nesting_deeper_than_any_stack(opening: str, closing: str) -> None:
     """Deep nesting is read or refused, never a crash."""
     for depth in (90, 50_000):
-        read_or_refuse(read, f"port = {opening * depth}5000{closing * depth}", "settings.py")
+        read_safely(read, f"port = {opening * depth}5000{closing * depth}", "settings.py")
 
 
 @pytest.mark.timeout(60)

@@ -11,7 +11,7 @@ from portward.formats import format_of
 from portward.formats.shell import read
 from portward.model import Location, Role, Side
 from tests.conftest import need
-from tests.places import check, found
+from tests.port_specs import check, found_with_variables
 from tests.test_formats_commands import TEXTS
 
 SCRIPT = """#!/usr/bin/env bash
@@ -32,7 +32,7 @@ exec uvicorn app:app \\
 
 def test_a_script() -> None:
     """Variables, fallbacks, URLs and the options of commands, each at its place."""
-    assert found(SCRIPT, read(SCRIPT, "run.sh")) == [
+    assert found_with_variables(SCRIPT, read(SCRIPT, "run.sh")) == [
         ("5000", "host", "host", ("PORT",)),
         ("5001", "fallback", "host", ("API_PORT",)),
         ("5002", "fallback", "host", ("WEB_PORT",)),
@@ -84,4 +84,4 @@ def test_file_names() -> None:
 @given(TEXTS)
 def test_any_text_is_read(text: str) -> None:
     """No text raises, and each span holds the digits that are told."""
-    check(text, read(text, "x.sh"))
+    check(text, "x.sh", read(text, "x.sh"))

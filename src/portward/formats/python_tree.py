@@ -11,12 +11,15 @@ import warnings
 
 from portward.errors import InvalidFile
 from portward.formats.dotenv import is_port_name
+from portward.formats.text import Lines
 from portward.model import Span
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from portward.model import Location
 
     _Passed = tuple[list[str], list[str]]  # variables and names
 
@@ -67,6 +70,13 @@ def parse(text: str, path: str) -> Tree:
         ) from None
     except (MemoryError, RecursionError, ValueError):  # ValueError: a null character, an integer of thousands of digits
         raise InvalidFile("nested too deeply, or not a text", path=path, line=1, column=1) from None
+
+
+def _place(error: SyntaxError, text: str, path: str) -> Location:
+    """Where Python gave up: it counts lone carriage returns as lines, and may point behind the end."""
+    starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
+    start = starts[min(error.lineno or 1, len(starts)) - 1]
+    return Lines(path, text).at(min(start + max(0, (error.offset or 1) - 1), len(text)))
 
 
 class Tree:
