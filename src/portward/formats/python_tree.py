@@ -64,10 +64,9 @@ def parse(text: str, path: str) -> Tree:
             warnings.simplefilter("ignore")  # of `"\d"` and `1is`: not our code
             return Tree(text, ast.parse(text))
     except SyntaxError as error:
-        line, column = error.lineno or 1, error.offset or 1
-        raise InvalidFile(
-            f"not Python as this one reads it: {error.msg}", path=path, line=line, column=column
-        ) from None
+        place = _place(error, text, path)
+        message = f"not Python as this one reads it: {error.msg}"
+        raise InvalidFile(message, path=path, line=place.line, column=place.column) from None
     except (MemoryError, RecursionError, ValueError):  # ValueError: a null character, an integer of thousands of digits
         raise InvalidFile("nested too deeply, or not a text", path=path, line=1, column=1) from None
 
