@@ -36,16 +36,18 @@ def check(text: str, path: str, specs: list[PortSpec]) -> None:
     lines = text.split("\n")
     for spec in specs:
         written = text[spec.span.start : spec.span.end]
-        low, _, high = written.partition("-")
+        number = written.replace("_", "")  # as programs may group digits
+        low, _, high = number.partition("-")
         assert low.isascii()
         assert low.isdecimal()
         assert not high or (high.isascii() and high.isdecimal())
         if spec.role is Role.CONTAINER and not high:
-            assert (spec.target, spec.published) == (int(written), None)
+            assert (spec.target, spec.published) == (int(number), None)
         else:
-            assert spec.published == written
+            assert spec.published == number
         assert spec.location.path == path
         assert lines[spec.location.line - 1][spec.location.column - 1 :].startswith(written)
+        assert written in spec.text
         assert "\n" not in spec.text
         assert len(spec.text) <= 120
     assert len({spec.span for spec in specs}) == len(specs)
@@ -58,6 +60,22 @@ def found(text: str, specs: list[PortSpec]) -> list[tuple[str, Role, Side]]:
     return [(text[spec.span.start : spec.span.end], spec.role, spec.side) for spec in specs]
 
 
+def found_with_variables(text: str, specs: list[PortSpec]) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """What stands at the spans, with role, side and variables in words."""
+    stands = found(text, specs)
+    return [
+        (digits, str(role), str(side), spec.variables) for (digits, role, side), spec in zip(stands, specs, strict=True)
+    ]
+
+
+def fragments(*texts: str) -> st.SearchStrategy[str]:
+    """Texts that are made of the fragments of a format, with anything between."""
+    part = st.one_of(
+        st.sampled_from(texts), st.text(max_size=3), st.sampled_from(("\n", "\r\n", " ", "\t", "é🚢", "\ufeff"))
+    )
+    return st.one_of(st.text(), st.lists(part, max_size=30).map("".join))
+
+
 def read_found(
     read: Callable[[str, str], list[PortSpec]], text: str, path: str
 ) -> list[tuple[str, Role, Side, str | None]]:
@@ -68,11 +86,3 @@ def read_found(
         (*entry, spec.host if spec.role is Role.URL else spec.service)
         for entry, spec in zip(found(text, specs), specs, strict=True)
     ]
-
-
-def fragments(*texts: str) -> st.SearchStrategy[str]:
-    """Texts that are made of the fragments of a format, with anything between."""
-    part = st.one_of(
-        st.sampled_from(texts), st.text(max_size=3), st.sampled_from(("\n", "\r\n", " ", "\t", "é🚢", "\ufeff"))
-    )
-    return st.one_of(st.text(), st.lists(part, max_size=30).map("".join))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from portward.errors import InvalidFile
 from portward.formats import dotenv
 from portward.model import Role, Side
+from tests.port_specs import check, read_safely
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data/env_cases.json").read_text("utf-8"))["cases"]
 
@@ -71,3 +72,90 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for variable in variables.definitions:
         assert 0 <= variable.span.start <= variable.span.end <= len(body)
         assert body[variable.span.start : variable.span.end] == variable.raw
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_only_what_all_readers_agree_on(case: dict[str, Any]) -> None:
+    """A port of a file that Compose does not read is the same to python-dotenv, npm's dotenv and Node, as measured."""
+    try:
+        specs = dotenv.read(case["text"], "client/.env.local")
+    except InvalidFile:
+        assert case.get("error")
+        return
+    readings = [values.get("values", values) for values in case.get("differs", {}).values()]
+    for spec in specs:
+        name = spec.variables[0]
+        assert all(str(spec.published) in (values.get(name) or "") for values in readings)
+        assert all(spec.role is not Role.HOST or values[name] == spec.published for values in readings)
+
+
+@pytest.mark.parametrize(
+    ("line", "agreed"),
+    [
+        ("PORT=5000", True),
+        ("PORT=5000  ", True),
+        ("PORT = '5000'", True),
+        ('export PORT="5000" # web', True),
+        ("PORT=5000 # web", True),
+        ("URL=http://localhost:5000/#/top", True),
+        ('URL="http://a/#http://localhost:5000"', True),
+        ("PORT=5000\r", True),
+        ("PASSWORD=a${b\nPORT=5000", True),
+        ("PORT=5000#web", False),
+        ("PORT=5000\t# web", False),
+        ("PORT: 5000", False),
+        ("PORT:5000", False),
+        ("PORT=`5000`", False),
+        ('PORT="5000"x', False),
+        ("\tPORT=5000", False),
+        ("export\tPORT=5000", False),
+        ("PORT=5000\u00a0", False),
+        ("URL=http://a/#http://localhost:5000", False),
+        ("PORT=1\nPORT=5000", True),
+        ("PORT=5000\nPORT", False),
+        ('URL="http://a\\"b@localhost:5000"', False),
+        ("PORT=${WEB_PORT:-5000}", False),
+        ("URLS='http://localhost:5000\n'", False),
+        ("\ufeffPORT=5000", False),
+        ("\ufeffX=1\nPORT=5000", True),
+    ],
+)
+def test_dialects(line: str, agreed: bool) -> None:
+    """Blanks, quotes and comments that readers take differently make a port uncertain, and it is left out."""
+    specs = dotenv.read(f"{line}\n", ".env.production")
+    check(f"{line}\n", ".env.production", specs)
+    assert [spec.published for spec in specs] == (["5000"] if agreed else [])
+
+
+def test_a_value_that_falls_back() -> None:
+    """In the file that Compose interpolates from, the number of `${NAME:-N}` is a fallback for that name."""
+    text = (
+        "PORT=${WEB_PORT:-5000}\n"
+        'API_PORT="${A:-${B_PORT-5001}}"\n'
+        "URL=http://localhost:${PORT:-5002}/\n"
+        "TTL=${TTL:-5003}\n"
+        "C_PORT='${D_PORT:-5004}'\n"
+        "E_PORT=$${F_PORT:-5005}\n"
+        "G_PORT=${H_PORT:-5006}0\n"
+    )
+    specs = dotenv.ports(dotenv.parse(text, ".env"))
+    assert [(spec.published, spec.role, spec.variables) for spec in specs] == [
+        ("5000", Role.FALLBACK, ("WEB_PORT", "PORT")),
+        ("5001", Role.FALLBACK, ("A", "B_PORT", "API_PORT")),
+        ("5002", Role.FALLBACK, ("PORT",)),
+        ("5006", Role.FALLBACK, ("H_PORT",)),
+    ]
+    check(text, ".env", specs)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["PORT=", "5000", "\n", " ", "#", "'", '"', "`", ":", "http://h:", "${X:-"]),
+            st.text(max_size=2),
+        )
+    ).map("".join)
+)
+def test_any_text_gives_digits(text: str) -> None:
+    """Each span of a file of the family holds the digits that are told."""
+    read_safely(dotenv.read, text, ".env.local")

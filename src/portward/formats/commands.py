@@ -64,7 +64,8 @@ def _by_program() -> dict[str, list[tuple[str, Tool]]]:
 
 _TOOLS = _by_program()
 _HINT = re.compile(
-    r"(?<![A-Za-z])port|Port|PORT|:(?:\$\{|[1-9])|(?<!\S)-{1,2}[A-Za-z][\w.-]*[ =]+\S{0,2}(?:\$\{|[1-9])|-[A-Za-z][1-9]|server|wait-"
+    r"(?<![A-Za-z0-9])[Pp][Oo][Rr][Tt](?![A-Za-z])|:(?:\$\{|[1-9])|-[A-Za-z][1-9]"
+    r"|(?<![\w-])--?[A-Za-z][\w.-]*[\s\"'=,\\]{1,12}(?:\$\{|[1-9])|runserver|(?:http\.|HTTP)[Ss]erver|server:run|wait-"
 )
 
 

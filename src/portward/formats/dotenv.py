@@ -69,7 +69,10 @@ def read(text: str, path: str) -> list[PortSpec]:
     parser = _Parser(text.removeprefix("\ufeff"), path, {}, expands=False)
     variables = parser.parse()
     first = 1 if text.startswith("\ufeff") else 0  # Node's parser loses the first name after a byte-order mark
-    agreed = tuple(each for each in variables.definitions[first:] if _is_agreed(parser.text, each))
+    last = {each.name: each for each in variables.definitions[first:] if each.name not in parser.inherited}
+    agreed = tuple(
+        each for each in variables.definitions if each is last.get(each.name) and _is_agreed(parser.text, each)
+    )
     return [spec for spec in ports(Variables(path, agreed)) if "#" not in _value_up_to(parser.text, spec)]
 
 
@@ -176,11 +179,13 @@ class _Parser:
         self.environment = environment
         self.values = {**(before or {}), **environment}
         self.definitions: list[Variable] = []
+        self.inherited: set[str] = set()
 
     def parse(self) -> Variables:
         while self._find_statement():
             name, inherited = self._name()
             if inherited:
+                self.inherited.add(name)
                 if name in self.values:
                     self._define(name, self.values[name], Span(self.at, self.at))
             elif self.text[self.at : self.at + 1] in ('"', "'"):

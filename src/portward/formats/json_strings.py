@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 STRING = r'"(?:[^"\\]|\\.)*+"'
 _TOKEN = re.compile(rf"{STRING}|[{{}}\[\]:,]|[^\s{{}}\[\]:,\"]++", re.DOTALL)
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\u(?P<high>[Dd][89ABab][0-9A-Fa-f]{2})\\u(?P<low>[Dd][C-Fc-f][0-9A-Fa-f]{2})"
+    r"|\\(?:u(?P<code>[0-9A-Fa-f]{4})|(?P<letter>.))",
+    re.DOTALL,
+)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -26,10 +30,15 @@ def decoded(passage: Passage) -> Passage:
     parts: list[Passage] = []
     end = 0
     for escape in _ESCAPE.finditer(passage.text):
-        char = chr(int(escape[1], 16)) if escape[1] else _ESCAPED.get(escape[2], escape[2])
-        parts += passage.part(end, escape.start()), Passage(char, (-1,))
+        parts += passage.part(end, escape.start()), Passage(_character(escape), (-1,))
         end = escape.end()
     return Passage.join((*parts, passage.part(end, len(passage.text))))
+
+
+def _character(escape: re.Match[str]) -> str:
+    if escape["high"]:
+        return chr(0x10000 + ((int(escape["high"], 16) - 0xD800) << 10) + int(escape["low"], 16) - 0xDC00)
+    return chr(int(escape["code"], 16)) if escape["code"] else _ESCAPED.get(escape["letter"], escape["letter"])
 
 
 def scalars(passage: Passage) -> Iterator[tuple[tuple[str, ...], Passage]]:

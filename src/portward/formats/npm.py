@@ -47,7 +47,7 @@ def _check(text: str, path: str) -> None:
     except json.JSONDecodeError as error:
         raise InvalidFile(f"not valid JSON: {error.msg}", path=path, line=error.lineno, column=error.colno) from None
     except (RecursionError, ValueError) as error:  # nested too deep, or a number of thousands of digits
-        raise InvalidFile(f"not read: {error}", path=path) from None
+        raise InvalidFile(f"not read: {error}", path=path, line=1, column=1) from None
 
 
 def _ports(keys: tuple[str, ...], value: Passage) -> Iterator[commands.CommandPort]:

@@ -16,25 +16,54 @@ at which that one gave up, and is told as skipped. A client's port whose host is
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 from portward.formats.text import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from portward.model import PortSpec
 
 _LONGEST_FILE = 1_000_000
-_WORTH_READING = re.compile(
-    r"(?<![A-Za-z])port|PORT|Port|\bbind|listen|\brun\(['\"]|run_simple|_server\(|Server\(|://[^\s/]*:[0-9]|Redis\(|MongoClient\(|SMTP"
+_PORT = re.compile(r"[Pp](?<![A-Za-z0-9].)[Oo][Rr][Tt](?![A-Za-z])")
+_ADDRESS = re.compile(r"(?:binds?|listen)[\s=]")
+_CALLS = (
+    *("bind(", "sendto(", "connect(", "connect_ex(", "create_connection(", "open_connection(", "run(", "run_simple("),
+    *("_server(", "Server(", "Redis(", "MongoClient(", "SMTP(", "SMTP_SSL(", "://"),
 )
-_DIGITS = re.compile(r"[1-9][0-9]")
+_NUMBER = re.compile(r"[1-9](?<![\w.].)[0-9_]{1,12}(?![\w.])")
+_NEAR = 400  # characters between a word that speaks of a port and its number
 
 
 def read(text: str, path: str) -> list[PortSpec]:
     """The ports that a source writes, in its order; none in a file over 1 MB. Raises InvalidFile for what `ast` refuses."""
     source = Source(text, path, "python")
-    if len(source.text) > _LONGEST_FILE or not (_DIGITS.search(source.text) and _WORTH_READING.search(source.text)):
+    if len(source.text) > _LONGEST_FILE or not _is_worth_reading(source.text):
         return []
     from portward.formats import python_ports  # with it the parser, which a file without a port does without
 
     return python_ports.find(source, path)
+
+
+def _is_worth_reading(text: str) -> bool:
+    """Whether a number stands near a word that may make it a port: a quick look, that says yes too often."""
+    numbers = [number.start() for number in _NUMBER.finditer(text)]
+    for start in _words(text) if numbers else ():
+        following = bisect_left(numbers, start - _NEAR)
+        if following < len(numbers) and numbers[following] < start + _NEAR:
+            return True
+    return False
+
+
+def _words(text: str) -> Iterator[int]:
+    """Where a word stands that may make a number a port."""
+    for pattern in (_PORT, _ADDRESS):
+        for word in pattern.finditer(text):
+            yield word.start()
+    for call in _CALLS:
+        at = text.find(call)
+        while at >= 0:
+            yield at
+            at = text.find(call, at + 1)

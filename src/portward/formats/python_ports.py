@@ -29,7 +29,8 @@ _ADDRESS = re.compile(
 _FORMATTED = re.compile(r"[rR]?[fF][rR]?['\"]")
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::", "*")
-_BRACES = re.compile(r"\{\{|\}\}|[{}]")
+_OPENING = re.compile(r"\{\{|\{")
+_BRACE = re.compile(r"[{}]")
 _WHOLE_PORT = re.compile(r":[0-9]{4,}\Z")
 
 _CLIENT = re.compile(
@@ -154,16 +155,29 @@ def _masked(raw: str) -> tuple[str, list[Span]]:
         return raw, []
     pieces: list[str] = []
     spans: list[Span] = []
-    depth = end = start = 0
-    for brace in _BRACES.finditer(raw):
-        depth, before = max(0, depth + {"{": 1, "}": -1}.get(brace.group(), 0)), depth
-        if before == 0 and depth:
-            start = brace.start()
-        elif before and not depth:
-            pieces += raw[end:start], ("/" if _WHOLE_PORT.search(raw, end, start) else "a") * (brace.end() - start)
-            spans.append(Span(start, brace.end()))
-            end = brace.end()
+    end = 0
+    while (start := _opening(raw, end)) >= 0:
+        stop = _closing(raw, start)
+        pieces += raw[end:start], ("/" if _WHOLE_PORT.search(raw, end, start) else "a") * (stop - start)
+        spans.append(Span(start, stop))
+        end = stop
     return "".join((*pieces, raw[end:])), spans
+
+
+def _opening(raw: str, at: int) -> int:
+    """Where the next expression begins, or -1; a doubled brace stands for itself."""
+    brace = next((each for each in _OPENING.finditer(raw, at) if each.group() == "{"), None)
+    return brace.start() if brace else -1
+
+
+def _closing(raw: str, start: int) -> int:
+    """Where the expression that begins there ends, with its own format, or the end of the text."""
+    depth = 0
+    for brace in _BRACE.finditer(raw, start):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return brace.end()
+    return len(raw)
 
 
 class _Context(Record):
@@ -182,7 +196,7 @@ def _context(tree: Tree, use: Use) -> _Context | None:
             call, _, _ = tree.place(holder)
             return _beside_keyword(call) if isinstance(call, ast.Call) else None
         case ast.Dict(keys=keys, values=values) if len(keys) <= _MANY:
-            return _in_dictionary({python_tree.name_of(key): value for key, value in zip(keys, values, strict=True)})
+            return _in_dictionary({python_tree.key_of(key): value for key, value in zip(keys, values, strict=True)})
         case ast.Tuple(elts=[host, port, *_]) if port is use.value:
             call, _, _ = tree.place(holder)
             called = (

@@ -11,12 +11,15 @@ import warnings
 
 from portward.errors import InvalidFile
 from portward.formats.dotenv import is_port_name
+from portward.formats.text import Lines
 from portward.model import Span
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from portward.model import Location
 
     _Passed = tuple[list[str], list[str]]  # variables and names
 
@@ -61,12 +64,18 @@ def parse(text: str, path: str) -> Tree:
             warnings.simplefilter("ignore")  # of `"\d"` and `1is`: not our code
             return Tree(text, ast.parse(text))
     except SyntaxError as error:
-        line, column = error.lineno or 1, error.offset or 1
-        raise InvalidFile(
-            f"not Python as this one reads it: {error.msg}", path=path, line=line, column=column
-        ) from None
+        place = _place(error, text, path)
+        message = f"not Python as this one reads it: {error.msg}"
+        raise InvalidFile(message, path=path, line=place.line, column=place.column) from None
     except (MemoryError, RecursionError, ValueError):  # ValueError: a null character, an integer of thousands of digits
         raise InvalidFile("nested too deeply, or not a text", path=path, line=1, column=1) from None
+
+
+def _place(error: SyntaxError, text: str, path: str) -> Location:
+    """Where Python gave up: it counts lone carriage returns as lines, and may point behind the end."""
+    starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
+    start = starts[min(error.lineno or 1, len(starts)) - 1]
+    return Lines(path, text).at(min(start + max(0, (error.offset or 1) - 1), len(text)))
 
 
 class Tree:
@@ -79,11 +88,22 @@ class Tree:
         self._is_ascii = text.isascii()
         self._places: dict[ast.AST, tuple[ast.AST, str, int]] = {}
         self._prefixes: dict[ast.ClassDef, str] = {}
-        for node in ast.walk(root):
-            for field, value in ast.iter_fields(node):
-                for index, child in enumerate(value if isinstance(value, list) else (value,)):
-                    if isinstance(child, ast.AST):
-                        self._places[child] = node, field, index
+        self._walk(root)
+
+    def _walk(self, root: ast.AST) -> None:
+        pending = [root]
+        while pending:
+            node = pending.pop()
+            for field in node._fields:
+                value = getattr(node, field, None)
+                if isinstance(value, ast.AST) and field != "ctx":
+                    self._places[value] = node, field, 0
+                    pending.append(value)
+                elif isinstance(value, list):
+                    for index, child in enumerate(value):
+                        if isinstance(child, ast.AST):
+                            self._places[child] = node, field, index
+                            pending.append(child)
 
     def place(self, node: ast.AST) -> tuple[ast.AST | None, str, int]:
         """The node around, which of its fields this one is in, and where in that. None for the module."""
@@ -220,6 +240,11 @@ def name_of(node: ast.AST | None) -> str | None:
     return None
 
 
+def key_of(node: ast.AST | None) -> str | None:
+    """The text of a dictionary's key: not the name of a variable that holds one."""
+    return name_of(node) if isinstance(node, ast.Constant) else None
+
+
 def _through_call(call: ast.Call, position: int, keyword: str) -> _Passed | None:
     """What a call's value takes from an argument: the default of a look-up, a field or an option, what is converted."""
     function = dotted(call.func)
@@ -297,7 +322,7 @@ def _target(holder: ast.AST | None, field: str, index: int) -> str | None:
         case ast.keyword(arg=name):
             return name
         case ast.Dict(keys=keys) if field == "values":
-            return name_of(keys[index])
+            return key_of(keys[index])
         case ast.arguments():
             return _parameter(holder, field, index)
     return None

@@ -98,6 +98,21 @@ TOOLS = (
     Tool(
         ("wait-for", "wait-for-it", "wait-for-it.sh", "wait-for.sh", "wait-on", "wait-port"),
         operand=True,
+        valued=(
+            "-c",
+            "--config",
+            "-d",
+            "--delay",
+            "-i",
+            "--interval",
+            "-l",
+            "--log",
+            "-o",
+            "-t",
+            "--timeout",
+            "-w",
+            "--window",
+        ),
         refers=True,
     ),
 )
@@ -140,7 +155,7 @@ _PYTHON_RUNNER = Wrapper(
 )
 
 WRAPPERS = {
-    **dict.fromkeys(("!", "{", "if", "then", "else", "elif", "while", "until", "do", "time"), _PLAIN),
+    **dict.fromkeys(("!", "{", "if", "then", "else", "elif", "while", "until", "do", "time"), _DEFINES),
     **dict.fromkeys(("builtin", "call", "catatonit", "chronic", "command", "dumb-init", "eval", "nohup"), _PLAIN),
     **dict.fromkeys(("setsid", "start", "winpty"), _PLAIN),
     **dict.fromkeys(("dbus-run-session", "ddtrace-run", "forever", "opentelemetry-instrument", "pm2"), _STARTER),

@@ -1,0 +1,149 @@
+"""Ports inside URLs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portward.formats import urls
+from portward.model import Side, Span
+
+CASES = [
+    ("http://localhost:5000/x", [("http", "localhost", "5000")]),
+    ("see http://localhost:5000.", [("http", "localhost", "5000")]),
+    ("(http://localhost:5000), ws://h:1", [("http", "localhost", "5000"), ("ws", "h", "1")]),
+    ("http://localhost:5000: it runs", [("http", "localhost", "5000")]),
+    ("WSS://API.example.com:8443?x=1", [("wss", "API.example.com", "8443")]),
+    ("http://my_service:80#top", [("http", "my_service", "80")]),
+    ("git+ssh://git@h:2222/r", [("git+ssh", "h", "2222")]),
+    ("http://[::1]:3001/", [("http", "::1", "3001")]),
+    ("redis://[fe80::1%25eth0]:6379", [("redis", "fe80::1%25eth0", "6379")]),
+    ("http://+:80;https://*:443", [("http", "+", "80"), ("https", "*", "443")]),
+    ("http://a:5000,http://b:5001", [("http", "a", "5000"), ("http", "b", "5001")]),
+    ("http://localhost:5000${path}", [("http", "localhost", "5000")]),
+    ("postgres://app:secret@db:5432/app", [("postgres", "db", "5432")]),
+    ("postgres://app:p@ss:9,w[o]rd@db:5432/app", [("postgres", "db", "5432")]),
+    ("postgres://user:5000@db:5432/x", [("postgres", "db", "5432")]),
+    ("postgres://${U:-x/y}:${P:?no}@db:5432/x", [("postgres", "db", "5432")]),
+    ("postgresql+asyncpg://u@${DB_HOST:-db}:5432/x", [("postgresql+asyncpg", "db", "5432")]),
+    ("mongodb://u:p,q@a:27017,b:27018,c/db?replicaSet=r", [("mongodb", "a", "27017"), ("mongodb", "b", "27018")]),
+    ("postgres://a:1,[::1]:2/x", [("postgres", "a", "1"), ("postgres", "::1", "2")]),
+    ("amqp://guest:guest@r1:5672,r2:5673//", [("amqp", "r1", "5672"), ("amqp", "r2", "5673")]),
+    ("jdbc:postgresql://a:5432,b:5433/db", [("postgresql", "a", "5432"), ("postgresql", "b", "5433")]),
+    ("jdbc:mysql:loadbalance://a:1,b:2/d", [("loadbalance", "a", "1"), ("loadbalance", "b", "2")]),
+    ("jdbc:sqlserver://h:1433;databaseName=x", [("sqlserver", "h", "1433")]),
+    ("jdbc:oracle:thin:@h:1521:XE", [("oracle", "h", "1521")]),
+    ("jdbc:oracle:thin:scott/tiger@//h:1521/s", [("oracle", "h", "1521")]),
+]
+
+NOTHING = [
+    "",
+    "://",
+    "http://localhost",
+    "http://localhost/",
+    "https://example.com",
+    "redis://cache",
+    "mongodb://a,b/db",
+    "mongodb+srv://cluster.example.net/db",
+    "http://[::1]/",
+    "postgres://user:5432@db/app",
+    "localhost:5000",
+    "//localhost:5000",
+    "1http//localhost:5000",
+    "http://$HOST:5000",
+    "http://${HOST}:5000",
+    "http://<host>:5000",
+    "http://localhost:port",
+    "http://localhost:50${SUFFIX}",
+    "http://localhost:50%d",
+    "http://localhost:3000-3010",
+    "http://localhost:5000x",
+    "http://localhost:5000.5",
+    "http://localhost:12345678901",
+    "file:///etc:80",
+    "http://localhost,then:3 things",
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_every_port_that_is_written(text: str, expected: list[tuple[str, str, str]]) -> None:
+    """Scheme, host and port of each, and the span of just its digits, also behind an offset."""
+    found = list(urls.find(text))
+    assert [(url.scheme, url.host, url.port) for url in found] == expected
+    assert [text[url.span.start : url.span.end] for url in found] == [port for _, _, port in expected]
+    shifted = [Span(url.span.start + 7, url.span.end + 7) for url in found]
+    assert [url.span for url in urls.find(text, 7)] == shifted
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_what_is_no_port_of_a_url(text: str) -> None:
+    """A scheme's own port that is not written, hosts that nobody knows, and numbers that are not all there."""
+    assert list(urls.find(text)) == []
+
+
+def test_the_second_host_of_a_sentence_is_none() -> None:
+    """Only schemes of several hosts are divided at commas: what follows a web address is text."""
+    assert [url.port for url in urls.find("http://localhost:5000,then:3 things")] == ["5000"]
+
+
+@pytest.mark.parametrize(
+    ("host", "side"),
+    [
+        ("localhost", Side.HOST),
+        ("LOCALHOST", Side.HOST),
+        ("127.0.1.1", Side.HOST),
+        ("app.localhost", Side.HOST),
+        ("0.0.0.0", Side.HOST),
+        ("::1", Side.HOST),
+        ("+", Side.HOST),
+        ("host.docker.internal", Side.HOST),
+        ("db", Side.CONTAINER),
+        ("localhost.example.com", Side.CONTAINER),
+    ],
+)
+def test_whose_port(host: str, side: Side) -> None:
+    """Loopback and every address are this machine's; any other name is a service's."""
+    assert urls.side(host) is side
+
+
+FRAGMENTS = [
+    "://",
+    "http",
+    "@",
+    ":",
+    "5000",
+    ",",
+    "[",
+    "::1",
+    "]",
+    "/",
+    "${",
+    "}",
+    ":-",
+    "db",
+    ".",
+    "jdbc:oracle:thin:",
+    " ",
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=2))).map("".join))
+def test_any_text(text: str) -> None:
+    """Whatever the text, each span holds the digits that are given, and no digits twice."""
+    found = list(urls.find(text))
+    for url in found:
+        assert text[url.span.start : url.span.end] == url.port
+        assert url.port.isascii()
+        assert url.port.isdecimal()
+        assert url.host
+    assert len({url.span for url in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    "part", ["http://", "postgres://a,", "a" * 40, "jdbc:oracle:thin:", "x://${", "mongodb://@", ":1", "://a:1,"]
+)
+@pytest.mark.timeout(20)
+def test_long_texts_end(part: str) -> None:
+    """Half a megabyte of any of these comes to its end: the work grows with the length, not with its square."""
+    assert all(url.port for url in urls.find(part * (500_000 // len(part))))
