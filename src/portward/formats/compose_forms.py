@@ -8,6 +8,7 @@ Source: compose-go v2.9, `transform/`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from portward.formats import compose_volumes
@@ -178,7 +179,8 @@ def _volume(node: Node, _branch: Branch) -> Node:
         volume = compose_volumes.parse(node.text)
     except compose_volumes.VolumeError as error:
         raise problem(str(error), node) from None
-    items = {"type": "bind" if volume.is_bind else "volume", "source": volume.source, "target": volume.target}
+    target = posixpath.normpath(volume.target)
+    items = {"type": "bind" if volume.is_bind else "volume", "source": volume.source, "target": target}
     return mapping({key: scalar(value, node) for key, value in items.items() if value}, node)
 
 

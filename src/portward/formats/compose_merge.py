@@ -61,10 +61,7 @@ def _mappings(base: Mapping, over: Mapping, branch: Branch | None) -> Mapping:
     items = dict(base.items)
     for key, node in over.items.items():
         known = items.get(key)
-        if known is None or key.startswith("x-"):
-            items[key] = node
-        else:
-            items[key] = _merge(known, node, branch and branch.at(key))
+        items[key] = node if known is None else _merge(known, node, branch and branch.at(key))
     return Mapping(over.file, over.start, over.tag, items, {**base.names, **over.names})
 
 

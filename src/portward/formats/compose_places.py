@@ -77,10 +77,12 @@ def _volume(node: Node, folder: str, home: str) -> Node:
 
 _PATHS = branches(
     {
+        **dict.fromkeys(("configs.*.file", "secrets.*.file"), _path),
         "services.*.build.context": _context,
         "services.*.env_file.*.path": _path,
         "services.*.extends.file": _path,
         "services.*.label_file.*": _path,
         "services.*.volumes.*": _volume,
+        "services.*.develop.watch.*.path": _path,
     }
 )

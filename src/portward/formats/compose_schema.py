@@ -11,7 +11,7 @@ import json
 import re
 
 from portward.formats.yaml_scalars import Timestamp
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem, same
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,6 +203,7 @@ class _Compiler:
         return found
 
 
+_MOST_IN_PAIRS = 20
 _SCALAR_KEYWORDS = ("enum", "pattern", "minimum", "maximum")
 
 
@@ -220,17 +221,48 @@ def _kinds(data: object) -> tuple[str, ...]:
 
 
 def _repeated(items: tuple[Node, ...]) -> Node | None:
-    """The first item that an earlier one equals."""
+    """The first item that equals an earlier one. Short lists are compared in pairs, as Compose's validator does."""
+    if len(items) <= _MOST_IN_PAIRS and not all(isinstance(item, Scalar) and type(item.data) is str for item in items):
+        pairs = ((item, earlier) for index, item in enumerate(items) for earlier in items[:index])
+        return next((item for item, earlier in pairs if _equal(item, earlier)), None)
     seen: set[object] = set()
-    for index, item in enumerate(items):
-        if isinstance(item, Scalar):
-            key = (isinstance(item.data, bool), item.data)
-            if key in seen:
-                return item
-            seen.add(key)
-        elif any(same(item, earlier) for earlier in items[:index]):
+    for item in items:
+        key = _key(item)
+        if key in seen:
             return item
+        seen.add(key)
     return None
+
+
+def _equal(item: Node, earlier: Node) -> bool:
+    """Whether two items are equal to that validator, for which a text that writes a number equals this number after it."""
+    if isinstance(item, Scalar) and isinstance(earlier, Scalar):
+        if isinstance(earlier.data, str) and _number(item.data) is not None:
+            try:
+                return float(earlier.data) == _number(item.data)
+            except ValueError:
+                return False
+        return _key(item) == _key(earlier)
+    if isinstance(item, Sequence) and isinstance(earlier, Sequence):
+        return len(item.items) == len(earlier.items) and all(map(_equal, item.items, earlier.items))
+    if isinstance(item, Mapping) and isinstance(earlier, Mapping):
+        names = item.items.keys()
+        return names == earlier.items.keys() and all(_equal(item.items[name], earlier.items[name]) for name in names)
+    return False
+
+
+def _key(node: Node) -> object:
+    """What a node is equal by."""
+    if isinstance(node, Scalar):
+        number = _number(node.data)
+        return (type(node.data), node.data) if number is None else (float, number)
+    if isinstance(node, Sequence):
+        return tuple(map(_key, node.items))
+    return frozenset((name, _key(item)) for name, item in node.items.items())
+
+
+def _number(data: object) -> float | None:
+    return data if isinstance(data, int | float) and not isinstance(data, bool) else None
 
 
 def _closest(word: str, known: Any) -> str | None:

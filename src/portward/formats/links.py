@@ -44,6 +44,7 @@ _SYNONYMS = {
 }
 _WORDS_OF_EVERY_URL = {"react", "app", "vite", "next", "public", "nuxt", "url", "uri", "base", "host", "http", "https"}
 _WORDS_OF_EVERY_PORT = {"port", "ports", "host", "container", "published"}
+_PUBLISHED = ("host_ip", "published", "target", "protocol")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
@@ -153,6 +154,8 @@ class _Linker:
         entry = next((entry for entry in self._entries[within.name] if entry.spec == spec), None) if within else None
         if entry is not None:
             self._ports[entry.service.name].append(spec)
+        elif within is not None and spec.origin == "compose":
+            self._join(self._twin(spec, within), spec, Side.HOST, "the same entry again")
         elif spec.role is Role.URL:
             self._url(spec)
         elif within is not None and spec.side is Side.CONTAINER:
@@ -165,6 +168,15 @@ class _Linker:
             self._mention(spec)
         else:
             self._in_a_file(spec)
+
+    def _twin(self, spec: PortSpec, service: Service) -> _Entry:
+        """The entry that publishes the same: Compose keeps both where one writes its port as a number, the other as a text."""
+        same = (
+            entry
+            for entry in self._entries[service.name]
+            if entry.spec and all(getattr(entry.spec, key) == getattr(spec, key) for key in _PUBLISHED)
+        )
+        return next(same)
 
     # What is written in Compose's own files
 
