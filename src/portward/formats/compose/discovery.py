@@ -56,7 +56,7 @@ def start(read: Callable[[str], str], environment: Mapping[str, str], options: C
     files = options.files or _chosen(values) or _usual(read)
     if files and not named and posixpath.dirname(files[0]) != folder:
         found.append(_variables(read, _default(read, environment, posixpath.dirname(files[0])), values))
-    profiles = options.profiles or _split(values.get("COMPOSE_PROFILES", ""), ",")
+    profiles = options.profiles or values.get("COMPOSE_PROFILES", "").split(",")  # "" is a profile too, and then active
     return Start(files, values, tuple(one for group in found for one in group), tuple(map(str.strip, profiles)))
 
 

@@ -137,13 +137,10 @@ def _mode(text: str) -> None:
         raise ValueError(f"{text!r} is not a file mode in octal")
 
 
-def _count(text: str) -> None:
-    if text.lower() != "all":
-        whole(text)
-
-
-def _never(text: str) -> None:
-    raise ValueError(f"Compose takes a number here, and no text: {text!r}")
+def _device_count(node: Node) -> None:
+    _no_fraction(node)
+    if isinstance(node, Scalar) and node.text.lower() != "all":
+        _of_texts(whole)(node)
 
 
 def _hosts(node: Node) -> None:
@@ -205,6 +202,44 @@ def _device(node: Node) -> None:
         raise problem("count and device_ids exclude each other", node)
 
 
+def _natural(node: Node) -> None:
+    """A number of things: no text, and not below zero."""
+    if isinstance(node, Scalar) and (
+        isinstance(node.data, str) or (isinstance(node.data, int | float) and node.data < 0)
+    ):
+        raise problem(f"{node.text!r} is not a number of things", node)
+
+
+def _limit(node: Node) -> None:
+    """`ulimits`: a whole number, or a mapping of them."""
+    for item in node.items.values() if isinstance(node, Mapping) else (node,):
+        if isinstance(item, Scalar) and isinstance(item.data, str | float):
+            raise problem(f"a whole number is expected here, not {item.text!r}", item)
+
+
+def _no_fraction(node: Node) -> None:
+    if isinstance(node, Scalar) and isinstance(node.data, float):
+        raise problem(f"{node.source} cannot have a point here", node)
+
+
+def _text(node: Node) -> None:
+    if not isinstance(node, Scalar) or not isinstance(node.data, str):
+        raise problem("a text is expected here", node)
+
+
+def _storage(node: Node) -> None:
+    for key, item in node.items.items() if isinstance(node, Mapping) else ():
+        if key.startswith("x-") or not isinstance(item, Scalar) or isinstance(item.data, bool | float):
+            raise problem(f"{key} must be a text here", item)
+
+
+def _mount(node: Node) -> None:
+    items = node.items if isinstance(node, Mapping) else {}
+    kind, source = items.get("type"), items.get("source")
+    if isinstance(kind, Scalar) and kind.data == "bind" and not (isinstance(source, Scalar) and source.data):
+        raise problem("a bind mount needs a source: a path of the host", node)
+
+
 def _given(node: Node) -> None:
     """The schema lets nothing stand here, over which Compose breaks down."""
     if isinstance(node, Scalar) and node.is_null:
@@ -232,6 +267,12 @@ _TRUTHS = (
     *("volumes.*.bind.create_host_path", "post_start.*.privileged", "pre_stop.*.privileged"),
     "develop.watch.*.exec.privileged",
 )
+_DEVICES = ("gpus.*", "deploy.resources.reservations.devices.*")
+_NATURALS = (
+    *("deploy.update_config.parallelism", "deploy.rollback_config.parallelism", "deploy.restart_policy.max_attempts"),
+    *("deploy.placement.max_replicas_per_node", "healthcheck.retries"),
+    *("volumes.*.tmpfs.mode", "blkio_config.weight", "blkio_config.weight_device.*.weight"),
+)
 _COMMANDS = ("command", "entrypoint", "post_start.*.command", "pre_stop.*.command", "develop.watch.*.exec.command")
 _IN_A_SERVICE: dict[str, Check] = {
     **dict.fromkeys(_DURATIONS, _of_texts(duration)),
@@ -240,16 +281,17 @@ _IN_A_SERVICE: dict[str, Check] = {
     **dict.fromkeys(_COMMANDS, _of_texts(command_line)),
     **dict.fromkeys(("deploy.resources.limits.cpus", "deploy.resources.reservations.cpus"), _of_texts(real)),
     "deploy.resources.limits.pids": _of_texts(whole),
-    "deploy.resources.reservations.devices.*.count": _of_texts(_count),
     "deploy.resources.reservations.generic_resources.*.discrete_resource_spec.value": _of_texts(whole),
     **dict.fromkeys(("secrets.*.mode", "configs.*.mode", "build.secrets.*.mode"), _of_texts(_mode)),
-    **dict.fromkeys(
-        ("volumes.*.tmpfs.mode", "blkio_config.weight", "blkio_config.weight_device.*.weight"), _of_texts(_never)
-    ),
-    "gpus.*.count": _of_texts(_count),
     **dict.fromkeys(("extra_hosts", "build.extra_hosts"), _hosts),
     **dict.fromkeys(("environment", "build.args"), _variables),
     "pid": _given,
+    **dict.fromkeys(_NATURALS, _natural),
+    **dict.fromkeys(("ulimits.*", "build.ulimits.*"), _limit),
+    "group_add.*": _no_fraction,
+    **dict.fromkeys((f"{path}.count" for path in _DEVICES), _device_count),
+    "build.additional_contexts.*": _text,
+    "storage_opt": _storage,
     "ports.*.target": _target,
 }
 _READABLE = branches({f"services.*.{path}": check for path, check in _IN_A_SERVICE.items()})
@@ -257,6 +299,7 @@ _CONSISTENT = branches(
     {
         "services.*.ports.*.host_ip": _address,
         "services.*.develop.watch.*.path": _watched,
+        "services.*.volumes.*": _mount,
         **dict.fromkeys(("services.*.gpus.*", "services.*.deploy.resources.reservations.devices.*"), _device),
         "volumes.*": _volume,
         "configs.*": _content("file", "environment", "content"),
