@@ -115,12 +115,16 @@ def test_the_default_is_the_users_own_state() -> None:
 
 
 def test_a_path_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With three or four slashes, from the home folder, and with characters that URIs know."""
+    """With three or four slashes, from the home folder, and with characters that URIs know, or no text has."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for address in (f"sqlite://{tmp_path}/a%20?#.db", f"sqlite:///{tmp_path}/a%20?#.db", "sqlite:///~/a%20?#.db"):
+    for address in (
+        f"sqlite://{tmp_path}/a%20?#\udcff.db",
+        f"sqlite:///{tmp_path}/a%20?#\udcff.db",
+        "sqlite:///~/a%20?#\udcff.db",
+    ):
         with closing(open_store(address)) as store:
             assert [lease.port for lease in grant(store, "web")] == [1]
-    assert (tmp_path / "a%20?#.db").exists()
+    assert (tmp_path / "a%20?#\udcff.db").exists()
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777], ids=oct)

@@ -197,9 +197,9 @@ def create(path: str, act: str) -> None:
 
 def connect(path: str, patience: float, flags: str = "mode=rw") -> sqlite3.Connection:
     """A connection whose transactions are begun and ended by hand. SQLite itself makes no file at `path`."""
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    plain = (chr(byte) if byte < 0x7F and byte not in b"%?#" else f"%{byte:02x}" for byte in os.fsencode(path))
     return sqlite3.connect(
-        f"file://{quoted}?{flags}", uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+        f"file://{''.join(plain)}?{flags}", uri=True, timeout=patience, isolation_level=None, check_same_thread=False
     )
 
 
