@@ -28,15 +28,20 @@ _FOLLOWING = (Role.URL, Role.FALLBACK, Role.MENTION)  # what is brought into lin
 
 
 class Move(Record):
-    """A published port, as a link has it, that gets the number `port`; with `container` its target gets it too."""
+    """A published port, as a link has it, that gets the number `port`; with `container` its target gets it too.
+
+    `why` is the reason, for people.
+    """
 
     link: Link
     port: int
     container: bool = False
+    why: str = ""
 
     def __str__(self) -> str:
         entry = self.link.entry
-        return f"{self.link.service} {entry.number if entry else ''} -> {self.port}"
+        why = f"  ({self.why})" if self.why else ""
+        return f"{self.link.service} {entry.number if entry else ''} -> {self.port}{why}"
 
 
 class Plan(Record):

@@ -18,6 +18,8 @@ from portward.model import (
     LAST_PORT,
     ComposeOptions,
     Endpoint,
+    Finding,
+    Link,
     Listener,
     PortRange,
     PortRequest,
@@ -383,7 +385,8 @@ class Portward:
         session = self._session(options)
         snapshot = survey.snapshot_of(self.live, session.project, session.settings, self._clock())
         pinned = {pin.service for pin in session.settings.pins}
-        links, stuck = to_move(session.project, rules.judge(snapshot), pinned)
+        findings = rules.judge(snapshot)
+        links, stuck = to_move(session.project, findings, pinned)
         free = survey.offering(self.live, snapshot, {link.service for link in links}).free
         moves = []
         for link in links:
@@ -391,7 +394,7 @@ class Portward:
                 raise NoFreePort(
                     f"no port is free for {link.service}", hint="`ranges` in portward.toml gives it others"
                 )
-            moves.append(Move(link, free[link.entry]))
+            moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
         return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])
 
     def undo(self, *, dry_run: bool = False) -> Changes:
@@ -563,6 +566,18 @@ class Portward:
         root = root or self.root
         assert root is not None
         return Journal(root, changes_folder(self.environment), clock=self._clock)
+
+
+def _in_the_way(link: Link, findings: Sequence[Finding]) -> str:
+    """Why a published port must move, in a few words."""
+    from portward.wording import brief
+
+    entry = link.entry
+    assert entry is not None
+    for finding in findings:
+        if entry.place in finding.locations and finding.holders:
+            return f"{entry.number} is held by {brief(finding.holders[0])}"
+    return f"{entry.number} is published twice"
 
 
 def _named(reading: Reading, project: Project | None) -> Reading:

@@ -8,7 +8,7 @@ from portward.wording import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from portward.answers import Change, Changes
     from portward.model import PortSpec
@@ -22,10 +22,11 @@ def text(answer: Changes, command: str, empty: str, paint: Paint) -> Iterator[st
         yield empty
         return
     if answer.planned is not None:
-        yield from (str(move) for move in answer.planned.moves)
+        for move in answer.planned.moves:
+            yield from wrapped(str(move), "    ")
         yield ""
         yield from _places(answer.changes, paint)
-        yield from _kept(answer.planned)
+        yield from _kept(answer.planned, {(change.path, change.line) for change in answer.changes})
     else:
         yield from _diff(answer.diff, paint)
     yield _closing(answer, command)
@@ -55,9 +56,15 @@ def _marked(changes: Sequence[Change], paint: Paint) -> str:
     return "".join([*pieces, shown(whole[end:], WIDTH)]).strip()
 
 
-def _kept(planned: Plan) -> Iterator[str]:
-    """What was left alone, by reason."""
-    container = [spec for spec in planned.kept if spec.side is Side.CONTAINER and spec.role is not Role.MENTION]
+def _kept(planned: Plan, changed: Collection[tuple[str, int]]) -> Iterator[str]:
+    """What was left alone, by reason: the container's side together, but for what stands on a line that is shown already."""
+    container = [
+        spec
+        for spec in planned.kept
+        if spec.side is Side.CONTAINER
+        and spec.role is not Role.MENTION
+        and (spec.location.path, spec.location.line) not in changed
+    ]
     if container:
         yield from wrapped(f"  unchanged: {_named(container)} {_are(container)} the container's side", "    ")
     for spec in planned.kept:
