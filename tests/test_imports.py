@@ -20,7 +20,9 @@ ALLOWED = {
     "wording": {"model"},
     "arguments": {"errors", "model"},
     "formats": {"arguments", "errors", "model", "wording"},
-    "rules": {"errors", "model", "wording"},
+    "occupancy": {"model", "wording"},
+    "remedies": {"model", "wording"},
+    "rules": {"errors", "model", "occupancy", "remedies", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
@@ -32,18 +34,18 @@ ALLOWED = {
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
-    "survey": {"allocate", "answers", "catalog", "live", "model", "rules"},
-    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "rules", "survey", "wording"},
+    "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
+    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "live",
-        "model", "plan", "preflight", "rules", "sockets", "survey", "wording", "workspace",
+        "model", "plan", "preflight", "remedies", "rules", "sockets", "survey", "wording", "workspace",
     },
     "render": {"answers", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "model", "render", "ward", "wording"},
     "__init__": {"errors", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "catalog", "allocate", "plan"}
+PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "plan"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 
@@ -111,24 +113,31 @@ HEAVY = {
 }
 
 
+@pytest.mark.parametrize("state", ["free", "taken", "taken in a project"])
 @pytest.mark.parametrize("verb", ["check", "ls", "who"])
-def test_start_up_is_lean(verb: str, tmp_path: Path) -> None:
-    """The verbs that are asked all day load no heavy module, on a machine without an engine."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
+def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
+    """The verbs that are asked all day load no heavy module and no rule, on a machine without an engine."""
+    if state == "taken in a project":
+        (tmp_path / ".env").write_text("PORT=5000\n")
+        (tmp_path / ".git").mkdir()
     code = (
-        "import sys; before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
+        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r}); before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
         "print(' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, verb, str(port)],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if state == "free":
+            holder.close()
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code, verb, str(port)],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
     loaded = set(done.stderr.splitlines()[-1].split())
     assert "portward.ward" in loaded
     assert not loaded & HEAVY
+    assert not {name for name in loaded if name.startswith("portward.rules")}
