@@ -89,8 +89,13 @@ class Docker:
             self("rm", "--force", "--volumes", name)
 
     def portward(self, *words: str, folder: Path | str = "/", **environment: str) -> Answer:
-        """Asks Portward in a process of its own, with this engine as the user's."""
-        return portward(*words, folder=folder, environment=clean_environment(DOCKER_HOST=self.host, **environment))
+        """Asks Portward in a process of its own, with this engine as the user's; again where a busy machine was too slow."""
+        ours = clean_environment(DOCKER_HOST=self.host, **environment)
+        for _attempt in range(3):
+            answer = portward(*words, folder=folder, environment=ours)
+            if "no answer within" not in answer.text:
+                break
+        return answer
 
     def compose(self, *words: str, folder: Path, **environment: str) -> str:
         """Runs the real Docker Compose in a project's folder."""

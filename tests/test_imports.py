@@ -20,7 +20,9 @@ ALLOWED = {
     "wording": {"model"},
     "arguments": {"errors", "model"},
     "formats": {"arguments", "errors", "model", "wording"},
-    "rules": {"errors", "model", "wording"},
+    "occupancy": {"model", "wording"},
+    "remedies": {"model", "wording"},
+    "rules": {"errors", "model", "occupancy", "remedies", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
@@ -30,18 +32,18 @@ ALLOWED = {
     "leases": {"errors", "model"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
-    "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "rules", "workspace"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
     "processes": {"errors", "model", "wording"},
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
-    "starting": {"errors", "leasing", "live", "model", "processes", "rules", "servers", "sockets"},
-    "survey": {"allocate", "answers", "catalog", "live", "model", "rules"},
-    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "rules", "survey", "wording"},
+    "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "occupancy", "workspace"},
+    "starting": {"errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
+    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "leasing", "live",
-        "model", "plan", "preflight", "processes", "rules", "servers", "sockets", "starting", "survey", "wording",
+        "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
         "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
@@ -49,7 +51,7 @@ ALLOWED = {
     "__init__": {"errors", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "catalog", "allocate", "plan", "servers"}
+PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "plan", "servers"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 
@@ -117,24 +119,31 @@ HEAVY = {
 }
 
 
+@pytest.mark.parametrize("state", ["free", "taken", "taken in a project"])
 @pytest.mark.parametrize("verb", ["check", "ls", "who"])
-def test_start_up_is_lean(verb: str, tmp_path: Path) -> None:
-    """The verbs that are asked all day load no heavy module, on a machine without an engine."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
+def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
+    """The verbs that are asked all day load no heavy module and no rule, on a machine without an engine."""
+    if state == "taken in a project":
+        (tmp_path / ".env").write_text("PORT=5000\n")
+        (tmp_path / ".git").mkdir()
     code = (
-        "import sys; before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
+        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r}); before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
         "print(' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, verb, str(port)],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if state == "free":
+            holder.close()
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code, verb, str(port)],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
     loaded = set(done.stderr.splitlines()[-1].split())
     assert "portward.ward" in loaded
     assert not loaded & HEAVY
+    assert not {name for name in loaded if name.startswith("portward.rules")}

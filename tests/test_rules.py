@@ -28,7 +28,7 @@ from portward.model import (
     State,
     Transport,
 )
-from portward.rules.occupancy import fits, occupancy
+from portward.occupancy import fits, occupancy
 from tests.reading import reader
 
 COMPOSE = """\

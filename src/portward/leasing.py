@@ -307,7 +307,7 @@ def whose(
 
 def _own_ports(reading: Reading, project: Project | None) -> set[int]:
     """The ports that this checkout's own services have now: they are no reason to move."""
-    from portward.rules.occupancy import is_ours
+    from portward.occupancy import is_ours
 
     services: Sequence[Service] = project.services if project else ()
     return {

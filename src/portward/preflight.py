@@ -84,13 +84,13 @@ def _of_host(checks: Sequence[PortCheck]) -> PortCheck:
 def finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
     """What to say of a port that is not available, and a free one of the range that suits it."""
     from portward import catalog
-    from portward.rules.address_in_use import RULE, stops
+    from portward.remedies import stops
     from portward.survey import free_port
     from portward.wording import holder
 
     endpoint = check.endpoint
     holders = tuple(live.in_detail(row) for row in check.listeners if holds(row))
-    rule, hint, fixes = RULE, None, []
+    rule, hint, fixes = "address-in-use", None, []
     if check.refusal in (None, Refusal.IN_USE):
         reason = f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
         kind = catalog.kind_of_port(endpoint.port, endpoint.transport)

@@ -58,7 +58,7 @@ class Starting:
 
     def _is_ours(self, row: Listener) -> bool:
         """Whether a listener is a container of this very project: `run -- docker compose up` starts such."""
-        from portward.rules.occupancy import is_ours
+        from portward.occupancy import is_ours
 
         project = self._project
         return project is not None and any(is_ours(row, service, project) for service in project.services)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def snapshot_of(live: Live, project: Project, settings: Settings, taken: float, *, all_netns: bool = False) -> Snapshot:
     """Who holds what, and which binds are refused, of all that a project asks for. `taken` is now, in seconds."""
     from portward import catalog
-    from portward.rules.occupancy import endpoints
+    from portward.occupancy import endpoints
 
     claims = [spec for service in project.services for spec in service.claims]
     wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
@@ -104,7 +104,7 @@ def reports(snapshot: Snapshot) -> tuple[ServiceReport, ...]:
 
 def report(snapshot: Snapshot, service: Service) -> ServiceReport:
     """The state of each port of one service."""
-    from portward.rules.occupancy import bound, occupancy
+    from portward.occupancy import bound, occupancy
 
     ports = []
     for spec in service.ports:
@@ -128,7 +128,7 @@ def customs_of(project: Project) -> dict[int, Custom]:
 
 def named(reading: Reading, project: Project) -> Reading:
     """The reading with the services of this very project named as its files name them."""
-    from portward.rules.occupancy import is_ours
+    from portward.occupancy import is_ours
 
     rows = []
     for row in reading.listeners:
@@ -139,7 +139,7 @@ def named(reading: Reading, project: Project) -> Reading:
 
 def elsewhere(snapshot: Snapshot) -> tuple[Listener, ...]:
     """Who has the project's ports in other network namespaces, but for this very stack: there they are in nobody's way."""
-    from portward.rules.occupancy import endpoints, is_ours
+    from portward.occupancy import endpoints, is_ours
 
     services = snapshot.project.services if snapshot.project else ()
     wanted = {

@@ -136,7 +136,7 @@ class Portward:
 
     def _who(self, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:
         from portward import catalog
-        from portward.rules.address_in_use import stops
+        from portward.remedies import stops
 
         endpoints = [Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host)]
         rows = tuple(

@@ -12,8 +12,9 @@ own command is one, and the message says so.
 from __future__ import annotations
 
 from portward.model import Finding, Fix, PortState, Role, Severity, Transport
-from portward.rules.occupancy import is_inside, occupancy
-from portward.wording import forwarding_engine, holder, shown
+from portward.occupancy import is_inside, occupancy
+from portward.remedies import stops
+from portward.wording import holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,20 +87,3 @@ def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix
     # a number that is changed in one file alone leaves clients behind that still ask for the old one
     name = f"{service.name}:{spec.target}" if len(service.claims) > 1 and spec.target else service.name
     yield Fix(f"{title} in every file that writes it", f"portward set {name}={port} --write", True)
-
-
-def stops(row: Listener) -> Iterator[Fix]:
-    """How what holds a port is stopped, the right way for what it is."""
-    container = row.container
-    if container is not None and container.project and container.service:
-        command = f"docker compose -p {shown(container.project)} stop {shown(container.service)}"
-        yield Fix(f"stop {shown(container.name)}", command, False)
-    elif container is not None:
-        yield Fix(f"stop {shown(container.name)}", f"docker stop {shown(container.name)}", False)
-    elif engine := forwarding_engine(row):
-        command = f"docker ps --filter publish={row.port}" if engine == "docker" else f"{engine} ps"
-        yield Fix("see which container it is for", command, True)
-    elif row.processes:
-        process = row.processes[0]
-        command = f"systemctl stop {shown(process.unit)}" if process.unit else f"kill {process.pid}"
-        yield Fix(f"stop {shown(process.name)}", command, False)

@@ -13,8 +13,8 @@ note where all of it is stopped. A container that runs *holds* the port: that is
 from __future__ import annotations
 
 from portward.model import Finding, Fix, PortState, Severity, State
+from portward.occupancy import endpoints, occupancy
 from portward.rules.claims import chosen, move, places, transport
-from portward.rules.occupancy import endpoints, occupancy
 from portward.wording import shown
 
 TYPE_CHECKING = False

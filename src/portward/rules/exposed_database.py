@@ -13,8 +13,8 @@ The kind of a service comes from `[kinds]` in `portward.toml`, else from its ima
 from __future__ import annotations
 
 from portward.model import Finding, Fix, Severity
+from portward.occupancy import is_wildcard
 from portward.rules.claims import places, published, transport
-from portward.rules.occupancy import is_wildcard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

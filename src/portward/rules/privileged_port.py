@@ -14,9 +14,9 @@ where the system refuses it to you now.
 from __future__ import annotations
 
 from portward.model import Custom, Finding, Refusal, Severity
+from portward.occupancy import endpoints
 from portward.rules.claims import chosen, move, places, transport
 from portward.rules.customary_port import WEB
-from portward.rules.occupancy import endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ Databases, caches and queues are left to `exposed-database`.
 from __future__ import annotations
 
 from portward.model import Finding, Fix, Severity
+from portward.occupancy import is_wildcard
 from portward.rules.claims import places, published, transport
 from portward.rules.exposed_database import is_exposed_store
-from portward.rules.occupancy import is_wildcard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

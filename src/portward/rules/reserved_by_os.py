@@ -12,8 +12,8 @@ It is an error where the system refuses the bind just now. An exclusion made by 
 from __future__ import annotations
 
 from portward.model import Finding, Refusal, Severity
+from portward.occupancy import endpoints
 from portward.rules.claims import chosen, move, places, transport
-from portward.rules.occupancy import endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
