@@ -428,7 +428,7 @@ def test_lines_fit(nexus: Path) -> None:
 
 EVERY_VERB = {
     "ls": [],
-    "who": ["5000"],
+    "who": ["1"],
     "check": [],
     "services": [],
     "set": ["redis=14001"],
@@ -439,7 +439,7 @@ EVERY_VERB = {
     "release": ["nobody"],
     "leases": [],
     "env": [],
-    "verify": ["5000"],
+    "verify": ["1"],
     "pin": ["web=5000", "--reason", "why"],
     "undo": ["--dry-run"],
     "find": [],
