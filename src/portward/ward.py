@@ -298,7 +298,7 @@ class Portward:
         """
         from portward.formats import format_of
 
-        files = self._project_files()
+        files = self._project_files(options)
         if shallow:
             names, unseen = files.top()
             paths = [path for path in names if format_of(path) in ("compose", "dotenv")]
@@ -308,9 +308,11 @@ class Portward:
         chosen = self.settings() if settings is None else settings
         return self._declared(paths, unseen, files.read, options, chosen)
 
-    def _project_files(self) -> Files:
+    def _project_files(self, options: ComposeOptions | None = None) -> Files:
         from portward.workspace import Files
 
+        if self.root is None and options is not None and options.files:
+            self.root = self._folder or None  # as for Docker Compose, files that are named make a project of any folder
         if self.root is None:
             if self._unseen:
                 raise Unavailable(f"cannot look into {self._unseen[0].what}: {self._unseen[0].reason}")
@@ -333,7 +335,7 @@ class Portward:
 
         assert self.root is not None
         folder = os.path.basename(self.root) or "root"
-        project = declare(self.root, folder, paths, read, self.environment, options or ComposeOptions())
+        project = declare(self.root, folder, paths, read, self.environment, self._from_root(options))
         kinds = settings.kinds
 
         def of_kind(service: Service) -> Service:
@@ -344,6 +346,16 @@ class Portward:
             inactive=tuple(map(of_kind, project.inactive)),
             skipped=(*project.skipped, *unseen),
         )
+
+    def _from_root(self, options: ComposeOptions | None) -> ComposeOptions:
+        """The options with their paths told from the root: people tell them from the folder that they are in."""
+        if options is None or self.root is None or self._folder in ("", self.root):
+            return options or ComposeOptions()
+
+        def told(path: str) -> str:
+            return path if os.path.isabs(path) else os.path.relpath(os.path.join(self._folder, path), self.root)
+
+        return options.replace(files=tuple(map(told, options.files)), env_files=tuple(map(told, options.env_files)))
 
     def set_ports(
         self,
@@ -548,7 +560,7 @@ class Portward:
         from portward.change import Session, Texts
         from portward.formats import format_of
 
-        files = self._project_files()
+        files = self._project_files(options)
         journal = self._journal()
         remarks = journal.recover()
         settings = self.settings()

@@ -5,7 +5,9 @@ Nothing is written here: `journal` does that. Folders that hold other people's c
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from portward.model import Skipped
 from portward.records import Record
@@ -130,6 +132,11 @@ def user_folder(environment: Mapping[str, str]) -> str:
     return os.path.join(base, "portward")
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class Files:
     """The files below a project's root, by paths relative to it with `/` between the parts."""
 
@@ -200,7 +207,10 @@ class Files:
 
     def _bytes(self, path: str) -> bytes:
         full = os.path.join(self.root, path)
-        with open(full, "rb") as file:
-            if os.fstat(file.fileno()).st_size > _LARGEST_FILE_BYTES:
+        with open(full, "rb", opener=_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            if status.st_size > _LARGEST_FILE_BYTES:
                 raise TooLarge(0, f"larger than {_LARGEST_FILE_BYTES >> 20} MiB")
-            return file.read()
+            return file.read(_LARGEST_FILE_BYTES + 1)
