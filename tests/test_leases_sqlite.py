@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 
 from portward import leases
 from portward.errors import Unavailable
-from portward.leases import LeaseRequest, _file, _schema, here, open_store
+from portward.leases import LeaseRequest, _file, _queue, _schema, here, open_store
 from portward.leases.sqlite import SqliteStore
 from portward.model import Holder, LeaseKind, Transport
 from tests.conftest import need, need_root, run_code, unmet
@@ -609,6 +610,51 @@ def test_who_gave_up_waiting_keeps_nobody_waiting(path: Path) -> None:
             assert "busy" in refused(impatient).message
         assert grant(patient, "api")
         assert grant(impatient, "more")
+
+
+def _in_line(queue: Path) -> int:
+    """How many wait at the queue's file."""
+    with open("/proc/locks", encoding="ascii") as file:
+        return sum("->" in line and f":{queue.stat().st_ino} " in line for line in file)
+
+
+def test_who_comes_first_is_served_first(store: SqliteStore, path: Path) -> None:
+    """In the order in which they came, not in the one in which they wake."""
+    if sys.platform != "linux":
+        pytest.skip("only on Linux")
+    grant(store, "web")
+    queue = Path(f"{path}-queue")
+    threads = []
+    with queue.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for number in range(8):
+            thread = threading.Thread(target=_grant_alone, args=(path, f"waiter-{number}"))
+            thread.start()
+            threads.append(thread)
+            end = time.monotonic() + 30
+            while _in_line(queue) <= number:
+                assert time.monotonic() < end, "nobody stands in line"
+                time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+    services = {lease.port: lease.holder.service for lease in store.leases()}
+    assert [services[port] for port in sorted(services)] == ["web", *(f"waiter-{number}" for number in range(8))]
+
+
+def _grant_alone(path: Path, service: str) -> None:
+    with closing(SqliteStore("", str(path))) as own:
+        grant(own, service)
+
+
+def test_without_places_in_line_the_lock_does(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a system has no locks on open files, one at a time is let in all the same."""
+    monkeypatch.setattr(_queue, "_SET", None)
+    threads = [threading.Thread(target=_grant_alone, args=(path, f"waiter-{number}")) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [lease.port for lease in store.leases()] == list(range(1, 9))
 
 
 def test_a_removed_queue_is_not_waited_in(store: SqliteStore, path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The files of the SQLite store: the database, the queue of those who write it, and its copy.
+"""The files of the SQLite store: how they are made, opened and copied.
 
     PATH          the database; SQLite makes PATH-wal and PATH-shm beside it, with the same mode
-    PATH-queue    empty; who has it locked (flock(2)) may write. SQLite alone only polls, and lets some wait for seconds
+    PATH-queue    empty; who has it locked may write (`_queue`)
     PATH-copy     the database as it was at most `COPY_AGE` seconds before the last grant
 
 Folder and files are open to their owner alone. A folder that has the set-group-ID and the group's write bit (mode 2770) is
@@ -10,22 +10,16 @@ shared: then its group may read and write the files too.
 
 from __future__ import annotations
 
-import _thread
 import errno
-import fcntl
 import os
 import sqlite3
 import stat
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from portward.errors import Unavailable
 from portward.leases import _schema, _trouble
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COPY_AGE = 3600.0
 AS_IT_STANDS = "mode=ro&immutable=1"
@@ -61,85 +55,6 @@ def identity(path: str) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return (status.st_dev, status.st_ino) if status.st_size else None
-
-
-@contextmanager
-def queue(path: str, act: str, patience: float) -> Iterator[None]:
-    """Waits for its turn to write, `patience` seconds at most. Makes the folder where there is none."""
-    try:
-        descriptor = _at_the_head(f"{path}-queue", patience)
-    except OSError as error:
-        raise _trouble.of_system(error, path, act) from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _at_the_head(path: str, patience: float) -> int:
-    while True:
-        descriptor = _opened(path)
-        try:
-            _lock(descriptor, path, patience)
-            if _is_still(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # removed meanwhile: others queue at a new file of that name
-
-
-def _lock(descriptor: int, path: str, patience: float) -> None:
-    """flock(2) with an end: a process that was stopped in the middle must not stop all others for ever."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass
-    else:
-        return
-    own = os.dup(descriptor)  # the same lock: if we have given up by then, closing it lets the next one in
-    waiting = _thread.allocate_lock()
-    waiting.acquire()
-
-    def wait() -> None:
-        try:
-            fcntl.flock(own, fcntl.LOCK_EX)
-        finally:
-            os.close(own)
-            waiting.release()
-
-    _thread.start_new_thread(wait, ())
-    if not waiting.acquire(timeout=patience):
-        raise Unavailable(
-            f"the lease store is busy: {locker(path) or 'another process'} has kept {path} for {patience:g} s",
-            hint="if it was stopped, let it go on (`kill -CONT PID`) or end it",
-        )
-
-
-def locker(path: str) -> str | None:
-    """Who has a file locked, as far as proc_locks(5) tells it; None if nobody, or where that is not told."""
-    with suppress(OSError, ValueError, IndexError):
-        inode = f":{os.stat(path).st_ino}"
-        with open("/proc/locks", encoding="ascii") as file:
-            for words in map(str.split, file):
-                if words[1] == "FLOCK" and words[5].endswith(inode):
-                    return f"process {words[4]}" if int(words[4]) > 0 else "a process that is not visible here"
-    return None
-
-
-def _is_still(descriptor: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _opened(path: str) -> int:
-    """A descriptor of a file of the store, which is made if need be."""
-    while True:
-        with suppress(FileNotFoundError):
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        make(path)
 
 
 def mode_in(folder: str) -> int:

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from portward.errors import Unavailable
-from portward.leases import _file, _schema, _trouble
+from portward.leases import _file, _queue, _schema, _trouble
 from portward.model import StoreCheck
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def _places(path: str) -> Iterator[StoreCheck]:
     yield StoreCheck(
         "access", writable, "may be written" if writable else refused.message, None if writable else refused.hint
     )
-    locker = _file.locker(f"{path}-queue")
+    locker = _queue.locker(f"{path}-queue")
     yield StoreCheck("queue", True, f"{locker} is writing just now" if locker else "nobody is writing just now")
 
 
@@ -99,7 +99,7 @@ def repair(path: str, now: float, patience: float) -> tuple[str, ...]:
     act = "cannot repair the lease store"
     if _file.identity(path) is None:
         return ()
-    with _trouble.told(path, act), _file.queue(path, act, patience):
+    with _trouble.told(path, act), _queue.queue(path, act, patience):
         try:
             done = list(_modes(path))
             if not _is_whole(path, patience):

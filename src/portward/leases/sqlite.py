@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from portward.errors import Unavailable
 from portward.leases import _file, _schema, _trouble
 from portward.leases._grants import Grants, recalled
+from portward.leases._queue import queue
 from portward.leases._reclaim import Judge
 from portward.model import Reclaimed
 
@@ -231,7 +232,7 @@ class SqliteStore:
     @contextmanager
     def _writing(self, act: str) -> Iterator[sqlite3.Connection]:
         """A transaction at the head of the queue, committed at the end, undone after an error."""
-        with self._mutex, _file.queue(self.path, act, self._patience):
+        with self._mutex, queue(self.path, act, self._patience):
             connection = self._writable(act)
             try:
                 connection.execute("BEGIN IMMEDIATE")
