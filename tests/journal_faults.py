@@ -187,6 +187,7 @@ def fork(act: Callable[[], object], fault: Fault | Power) -> int:
 def settle(stage: Stage, old: Tree, new: Tree, context: object) -> Tree:
     """What the project is after the next run: all old or all new, or an AssertionError."""
     before = stage.tree()
+    assert before, f"{context}: {stage.base} was removed by somebody"
     sentences = stage.journal.recover()
     after = stage.tree()
     assert after in (old, new), (context, sentences, after)
@@ -240,8 +241,10 @@ def twice(stage: Stage, act: str, step: int) -> int:
     for number in itertools.count(1, step):
         for again in itertools.count(1):
             prepare(stage, act)
-            if fork(lambda: getattr(stage, act)(stage.journal), Fault(number, "kill")) == NOT_REACHED:
+            killed = fork(lambda: getattr(stage, act)(stage.journal), Fault(number, "kill"))
+            if killed == NOT_REACHED:
                 return tried
+            assert killed == -signal.SIGKILL, (act, number, killed)
             status = fork(stage.journal.recover, Fault(again, "kill"))
             settle(stage, old, new, (act, "twice", number, again, status))
             tried += 1
@@ -257,8 +260,10 @@ def foreign(stage: Stage, act: str, step: int) -> int:
     for number in itertools.count(1, step):
         for path in BEFORE:
             prepare(stage, act)
-            if fork(lambda: getattr(stage, act)(stage.journal), Fault(number, "kill")) == NOT_REACHED:
+            killed = fork(lambda: getattr(stage, act)(stage.journal), Fault(number, "kill"))
+            if killed == NOT_REACHED:
                 return tried
+            assert killed == -signal.SIGKILL, (act, number, killed)
             theirs = Path(stage.root, path)
             theirs.unlink()
             theirs.write_bytes(b"theirs")

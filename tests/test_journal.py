@@ -803,7 +803,7 @@ def test_a_fault_at_any_system_call(act: str, kind: str, flags: bool) -> None:
     """
     if not hasattr(os, "fork") or sys.platform != "linux":
         unmet("the faults need fork and Linux")
-    with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="portward-faults-", dir=_fast_folder()) as folder:
         options = ["--step", "1" if SOAK else str(CI_STEPS[kind]), *(() if flags else ("--no-flags",))]
         command = [sys.executable, "-m", "tests.journal_faults", folder, act, kind, *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -123,6 +123,15 @@ def test_variables_from_another_file() -> None:
     assert [spec.published for spec in project.services[0].claims] == ["2"]
 
 
+def test_services_behind_profiles_stay_inactive_where_no_other_is() -> None:
+    """A project whose every service waits for a profile claims no port, as in Compose."""
+    files = {"compose.yaml": 'services: {a: {image: x, profiles: [debug], ports: ["1:80"]}}\n'}
+    project = _declare(files)
+    assert (project.services, [service.name for service in project.inactive]) == ((), ["a"])
+    active = _declare(files, {}, ComposeOptions(profiles=("debug",)))
+    assert [service.name for service in active.services] == ["a"]
+
+
 def test_a_project_without_compose() -> None:
     """On bare metal each port variable is a service, and a fallback for it is its own."""
     files = {

@@ -49,11 +49,12 @@ def declare(
     defined = {name: value for found in start.variables for name, value in found.values.items()}
     services, loose, found_links = links.link(services, references, name, env_files)
     active = {service.name for service in stack.services}
+    composed = bool(stack.services or stack.inactive)  # else each is a service of the files' own
     return Project(
         name=name,
         root=root,
-        services=tuple(service for service in services if service.name in active or not stack.services),
-        inactive=tuple(service for service in services if service.name not in active and stack.services),
+        services=tuple(service for service in services if service.name in active or not composed),
+        inactive=tuple(service for service in services if service.name not in active and composed),
         links=found_links,
         references=loose,
         skipped=tuple(skipped),

@@ -279,7 +279,8 @@ def services(answer: Services) -> Iterator[str]:
     yield f"{answer.project.name} ({answer.project.root})"
     yield from _services(answer.services)
     for report in answer.inactive:
-        ports = _list(str(port.spec.published) for port in report.ports) if report.ports else "no port"
+        claims = [spec.published or "engine's choice" for spec in report.service.claims]
+        ports = _list(claims) if claims else "no port"
         yield f"inactive: {report.service.name} ({ports}); --profile activates it"
     yield from partial(answer.rows, answer.skipped)
 
