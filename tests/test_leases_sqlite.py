@@ -668,6 +668,32 @@ def test_a_removed_queue_is_not_waited_in(store: SqliteStore, path: Path) -> Non
     assert queue.exists()
 
 
+class _Overtaken(sqlite3.Connection):
+    """A real connection, in the middle of whose first look another process makes the tables."""
+
+    path = ""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        found = super().execute(statement, *values)
+        if statement == "PRAGMA application_id" and self.path:
+            row, path, self.path = found.fetchone(), self.path, ""
+            with closing(_file.connect_to_write(path, 5)):
+                pass
+            return super().execute("SELECT ?", row)
+        return found
+
+
+def test_a_store_that_is_just_being_made_is_no_strangers(path: Path) -> None:
+    """Whoever looks while another process makes the tables sees none of them or all, and takes the store for ours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as first:
+        first.execute("PRAGMA journal_mode = WAL")  # as a store is before its tables are made
+    with closing(sqlite3.connect(path, factory=_Overtaken, isolation_level=None)) as looking:
+        looking.path = str(path)
+        assert _schema.version(looking, str(path)) == 0
+        assert _schema.version(looking, str(path)) == len(_schema.MIGRATIONS)
+
+
 # Commits in doubt
 
 

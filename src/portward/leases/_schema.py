@@ -55,11 +55,8 @@ HOLDER = (
 
 def version(connection: sqlite3.Connection, path: str) -> int:
     """Which version the tables have, 0 for none yet. Raises Unavailable for a database that is not ours, or too new."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION and (
-        application or found or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    ):
+    application, found, is_empty = _at_one_instant(connection)
+    if application != APPLICATION and (application or found or not is_empty):
         raise Unavailable(
             f"{path} is the database of another program, not a lease store",
             hint="PORTWARD_STORE=sqlite:///PATH chooses another place for the leases",
@@ -69,7 +66,22 @@ def version(connection: sqlite3.Connection, path: str) -> int:
             f"{path} was made by a newer Portward (tables of version {found}; this one knows {len(MIGRATIONS)})",
             hint="upgrade this Portward, or keep its leases elsewhere: PORTWARD_STORE=sqlite:///PATH",
         )
-    return int(found)
+    return found
+
+
+def _at_one_instant(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """The application, the version, and whether there are no tables: in one transaction, for they may just be being made."""
+    own = not connection.in_transaction
+    if own:
+        connection.execute("BEGIN")
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    finally:
+        if own and connection.in_transaction:
+            connection.rollback()
+    return int(application), int(found), tables is None
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
