@@ -12,33 +12,35 @@ from portward.processes.tree import Descendant, descendants
 class Family:
     """A command and its processes, for the process that started it. `others` are the children that this had before.
 
-    `status` is the command's exit status, None while it runs. `asked` tells that it was asked to end, `passed_on` is the signal that
-    did so through us.
+    `status` is the command's exit status, None while it runs; `stopped` tells that it is stopped now (SIGTSTP, SIGSTOP), as far as `reap` has
+    seen. `asked` tells that it was asked to end, `passed_on` is the signal that did so through us.
     """
 
     def __init__(self, pid: int, others: frozenset[int]) -> None:
         self.pid = pid
         self.status: int | None = None
+        self.stopped = False
         self.asked = False
         self.passed_on: int | None = None
         self._others = others
         self._session = os.getsid(0)
 
     def reap(self) -> bool:
-        """Takes note of all that has ended. Returns whether the command itself has stopped (SIGTSTP, SIGSTOP)."""
-        stopped = False
+        """Takes note of all that has ended. Returns whether the command itself has stopped since the last time, and has not gone on."""
+        changed = False
         with suppress(ChildProcessError):
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
                 if pid == 0:
                     break
                 if pid != self.pid:
                     continue  # an orphan of the command's
-                stopped = os.WIFSTOPPED(status)
-                if not stopped:
+                changed = True
+                self.stopped = os.WIFSTOPPED(status)
+                if not self.stopped and not os.WIFCONTINUED(status):
                     code = os.waitstatus_to_exitcode(status)
                     self.status = code if code >= 0 else 128 - code
-        return stopped
+        return changed and self.stopped
 
     def members(self) -> dict[int, Descendant]:
         """Those that are alive. Where the system does not tell, the command alone, while it runs."""

@@ -45,6 +45,7 @@ class Start:
         self._started = time.monotonic()
         self._watch = Watch(launch.port, self._started)
         self._blind = False
+        self._resumed = False
         self._kill_at: float | None = None
         self._holders: tuple[Listener, ...] = ()
 
@@ -142,12 +143,27 @@ class Start:
         if arrival is None:
             self._look()
         elif arrival.number == signal.SIGCHLD:
-            if self._family.reap() and has_terminal():
-                os.kill(os.getpid(), signal.SIGSTOP)  # so that the shell sees the job stop
+            self._stop_together()
+        elif arrival.number == signal.SIGCONT and self._resumed:
+            self._resumed = False
+            if not self._stop_together() and self._family.stopped:
+                self._family.pass_on(signal.SIGCONT)
         elif arrival.reached_child:
             self._family.asked = self._family.asked or arrival.number in ENDING
         else:
             self._family.pass_on(arrival.number)
+
+    def _stop_together(self) -> bool:
+        """Stops as well if the command has stopped at a terminal, so that the shell sees the job stop. Returns whether it did, when it goes on.
+
+        A shell continues the whole group: the SIGCONT that ends our stop is not for the command, unless that is still stopped then. If it
+        were passed on all the same, it might take back a stop that the keyboard has asked for meanwhile (signal(7)).
+        """
+        if not self._family.reap() or not has_terminal():
+            return False
+        self._resumed = True
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return True
 
     def _pause(self) -> float | None:
         now = time.monotonic()
