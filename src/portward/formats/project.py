@@ -48,13 +48,12 @@ def declare(
     name = stack.name or start.values.get("COMPOSE_PROJECT_NAME") or compose_name(folder) or folder
     defined = {name: value for found in start.variables for name, value in found.values.items()}
     services, loose, found_links = links.link(services, references, name, env_files)
-    active = {service.name for service in stack.services}
-    composed = bool(stack.services or stack.inactive)  # else each is a service of the files' own
+    inactive = {service.name for service in stack.inactive}
     return Project(
         name=name,
         root=root,
-        services=tuple(service for service in services if service.name in active or not composed),
-        inactive=tuple(service for service in services if service.name not in active and composed),
+        services=tuple(service for service in services if service.name not in inactive),
+        inactive=tuple(service for service in services if service.name in inactive),
         links=found_links,
         references=loose,
         skipped=tuple(skipped),

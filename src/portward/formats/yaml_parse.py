@@ -6,6 +6,7 @@ libyaml, through PyYAML's C parser, gives the events. What is nested or aliased 
 from __future__ import annotations
 
 import binascii
+import re
 
 import yaml
 
@@ -28,6 +29,7 @@ _DEEPEST = 200
 _STANDARD = "tag:yaml.org,2002:"
 _TYPES = {"int": (int,), "float": (float, int), "bool": (bool,), "null": (type(None),)}
 _DROPPED = "!reset"
+_COMMENT_BELOW_COMMENT = re.compile(r"^([ \t]*#.*\n)([ \t]*\t[ \t]*(?=#))", re.MULTILINE)
 
 
 def parse(text: str, path: str, *, strict: bool = True) -> list[Node]:
@@ -42,6 +44,9 @@ def parse(text: str, path: str, *, strict: bool = True) -> list[Node]:
     try:
         return _Builder(file, strict).documents(yaml.parse(text, Loader=yaml.CBaseLoader))
     except yaml.MarkedYAMLError as error:
+        plainer = _COMMENT_BELOW_COMMENT.sub(lambda line: line[1] + line[2].replace("\t", " "), text)
+        if plainer != text:  # libyaml refuses a tab before a comment; go-yaml takes it where a comment stands above
+            return parse(plainer, path, strict=strict)
         mark = error.problem_mark or error.context_mark
         place = file.at(mark.index) if mark else Location(path, 1, 1)
         raise problem(f"not valid YAML: {(error.problem or error.context or '').strip()}", place) from None
@@ -143,12 +148,12 @@ class _Builder:
             if type(key) is not Scalar:
                 raise problem("a key must be a text", key)
             name = key.value
-            if value.tag == _DROPPED:
-                node.dropped[name] = value
-                continue
             if name in written:
                 raise problem(f"the key {name!r} stands here twice", key)
             written.add(name)
+            if value.tag == _DROPPED:
+                node.dropped[name] = value
+                continue
             if name == "<<" and key.plain:
                 merged = _sources(value)
             elif type(key.data) is not str and self.strict:

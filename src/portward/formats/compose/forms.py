@@ -186,8 +186,12 @@ def _volume(node: Node, _branch: Branch) -> Node:
 
 def _external(node: Node, branch: Branch) -> Node:
     """`external: {name: x}`, which is old, as `external: true` and `name: x`."""
-    external = node.items.get("external") if isinstance(node, Mapping) else None
-    if not isinstance(node, Mapping) or not isinstance(external, Mapping):
+    if not isinstance(node, Mapping):
+        if isinstance(node, Scalar) and node.is_null:
+            return node
+        raise problem("a mapping is expected here", node)
+    external = node.items.get("external")
+    if not isinstance(external, Mapping):
         return _below(node, branch)
     outer, inner = node.items.get("name"), external.items.get("name")
     if outer is not None and inner is not None and not same(outer, inner):

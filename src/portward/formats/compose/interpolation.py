@@ -129,4 +129,6 @@ class _Interpolation:
         try:
             return node.become(branch.rule(node.data))
         except ValueError as error:
-            raise problem(f"{error} here, not {node.data!r}", node) from None
+            unset = node.expansion.unset if node.expansion else ()
+            hint = f"no value is set for {', '.join(unset)}" if unset else None
+            raise problem(f"{error} here, not {node.data!r}", node, hint) from None

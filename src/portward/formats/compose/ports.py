@@ -5,7 +5,7 @@ Short syntax, as Docker Compose 2.40 reads it (go-connections 0.6 `nat`, compose
     item      := [ip ":"] [host ":"] container      the last part is the container's, the one before it the host's
     container := NUM | NUM "-" NUM, then optional "/" protocol
     host      := "" | NUM | NUM "-" NUM             "" leaves the choice to the engine
-    ip        := IPv4 | "[" IPv6 "]" | IPv6
+    ip        := IPv4 | IPv6 | "[" IP "]"
 
 Numbers run from 0 to 65535. Equal ranges pair off; a range of host ports for one container port lets the engine pick one.
 """

@@ -36,13 +36,12 @@ def references(service: str, items: dict[str, Node], values: Values[str, str]) -
         port = item.text.partition("/")[0]
         if port.isdecimal():
             variables, span = written(item, Span(0, len(port)))
-            yield _container_port(service, "compose-expose", item, span, port).replace(variables=variables)
+            yield _container_port(service, "compose-expose", item, span, int(port), variables)
     for name, item in _environment(items.get("environment")):
         port = item.text.removeprefix(f"{name}=")
         if is_port_name(name) and port.isdecimal():
             variables, span = written(item, Span(len(item.text) - len(port), len(item.text)))
-            spec = _container_port(service, "compose-environment", item, span, port)
-            yield spec.replace(variables=(name, *variables))
+            yield _container_port(service, "compose-environment", item, span, int(port), (name, *variables))
     yield from own_ports(service, items)
     for key, node in items.items():
         if key not in _WITHOUT_REFERENCES:
@@ -168,17 +167,15 @@ def _targets(service: str, ports: Node | None) -> Iterator[PortSpec]:
     """The container's side of each published port, a reference of its own."""
     for item in ports.items if isinstance(ports, Sequence) else ():
         if isinstance(item, ShortPort):
-            node, part = item.item, item.target
+            node, part, port = item.item, item.target, item.entry.target
         else:
             target = item.items.get("target") if isinstance(item, Mapping) else None
             if not isinstance(target, Scalar):
                 continue
-            node, part = target, Span(0, len(target.text))
-        port = "" if part is None else node.text[part.start : part.end]
-        if part is not None and port.isdecimal():
+            node, part, port = target, Span(0, len(target.text)), int(float(target.text))
+        if part is not None:
             variables, span = written(node, part)
-            spec = _container_port(service, "compose-target", node, span, port)
-            yield spec.replace(variables=variables, location=_place(node, span))
+            yield _container_port(service, "compose-target", node, span, port, variables, _place(node, span))
 
 
 def _place(item: Scalar, span: Span) -> Location:
@@ -186,16 +183,25 @@ def _place(item: Scalar, span: Span) -> Location:
     return item.location if "\n" in item.source else item.file.at(span.start)
 
 
-def _container_port(service: str, origin: str, item: Scalar, span: Span, port: str) -> PortSpec:
+def _container_port(
+    service: str,
+    origin: str,
+    item: Scalar,
+    span: Span,
+    port: int,
+    variables: tuple[str, ...],
+    place: Location | None = None,
+) -> PortSpec:
     return PortSpec(
         origin=origin,
         role=Role.CONTAINER,
         side=Side.CONTAINER,
-        location=item.location,
+        location=place or item.location,
         span=span,
         text=first_line(item),
         service=service,
-        target=int(float(port)),
+        target=port,
+        variables=variables,
     )
 
 

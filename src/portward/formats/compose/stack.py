@@ -77,18 +77,31 @@ def project_name(loader: Loader, files: list[Asked], values: Values[str, str], f
             hint = "lower-case letters, digits, hyphens and underscores, and a letter or digit first"
             raise UsageError(f"COMPOSE_PROJECT_NAME: {given!r} cannot be the name of a project", hint=hint)
         return given
-    found = ""
+    found: Scalar | None = None
     for document in (document for file in files for document in loader.documents(file)):
-        node = document.items.get("name")
-        if isinstance(node, Scalar) and node.value and not node.is_null:
-            expanded = interpolated(mapping({"name": node}, node), values).items["name"]
-            found = normal_name(expanded.text) if isinstance(expanded, Scalar) else found
-    name = found or (None if folder_name is None else normal_name(folder_name))
+        node = document.items.get("name") or document.dropped.get("name")  # Compose does not heed `!reset` here
+        if node is not None and not isinstance(node, Scalar):
+            raise problem("a project's name must be a text", node)
+        if node is not None and node.value and not node.is_null:
+            found = node
+    if found is not None:
+        return _named(found, values)
+    name = None if folder_name is None else normal_name(folder_name)
     if name == "":
         raise UsageError(
             f"no name for the project can be made of {folder_name!r}", hint="write `name:` into the Compose file"
         )
     return name
+
+
+def _named(node: Scalar, values: Values[str, str]) -> str:
+    expanded = interpolated(mapping({"name": node}, node), values).items["name"]
+    name = normal_name(expanded.text) if isinstance(expanded, Scalar) else ""
+    if name:
+        return name
+    missing = expanded.expansion.unset if isinstance(expanded, Scalar) and expanded.expansion else ()
+    hint = f"no value is set for {', '.join(missing)}" if missing else "a letter or a digit is wanted"
+    raise problem(f"no name for the project can be made of {node.source}", node, hint)
 
 
 def normal_name(text: str) -> str:

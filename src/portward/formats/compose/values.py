@@ -240,6 +240,11 @@ def _mount(node: Node) -> None:
         raise problem("a bind mount needs a source: a path of the host", node)
 
 
+def _model(node: Node) -> None:
+    if not isinstance(node, Mapping) and not (isinstance(node, Scalar) and node.is_null):
+        raise problem("a mapping is expected here", node)
+
+
 def _given(node: Node) -> None:
     """The schema lets nothing stand here, over which Compose breaks down."""
     if isinstance(node, Scalar) and node.is_null:
@@ -288,13 +293,18 @@ _IN_A_SERVICE: dict[str, Check] = {
     "pid": _given,
     **dict.fromkeys(_NATURALS, _natural),
     **dict.fromkeys(("ulimits.*", "build.ulimits.*"), _limit),
-    "group_add.*": _no_fraction,
+    **dict.fromkeys(("group_add.*", "ports.*.published"), _no_fraction),
     **dict.fromkeys((f"{path}.count" for path in _DEVICES), _device_count),
     "build.additional_contexts.*": _text,
     "storage_opt": _storage,
     "ports.*.target": _target,
 }
-_READABLE = branches({f"services.*.{path}": check for path, check in _IN_A_SERVICE.items()})
+_READABLE = branches(
+    {
+        **{f"services.*.{path}": check for path, check in _IN_A_SERVICE.items()},
+        **dict.fromkeys(("models.*", "services.*.models.*"), _model),
+    }
+)
 _CONSISTENT = branches(
     {
         "services.*.ports.*.host_ip": _address,
