@@ -144,7 +144,7 @@ def _on_small(folder: Path, rounds: int) -> list[Result]:
 
 def _on_large(folder: Path, rounds: int) -> list[Result]:
     with _state(LARGE):
-        results = compare([_check(folder, LARGE), _ls(folder, LARGE), _start(folder)], rounds)
+        results = compare([_check(folder, LARGE), _ls(folder, LARGE), _start(folder), _lease(folder)], rounds)
         for taken in (GUIDE_PORTS[:3], GUIDE_PORTS):
             with states.listening([int(port) for port in taken]):
                 results += compare([_check(folder, LARGE, taken)], rounds)
@@ -195,6 +195,20 @@ def _start(folder: Path) -> Work:
         Command([str(folder / "portward"), "check", "8080"], ["8080/tcp is available"]),
         Command([str(folder / "python"), "-I", "-c", "pass"]),
         goal=3,
+    )
+
+
+def _lease(folder: Path) -> Work:
+    """A port that is leased already, in a project with a Compose file and settings: told from the store alone."""
+    project = Path("nexus").resolve()
+    if not project.exists():
+        shutil.copytree(CHECKOUT / "examples/nexus", project)
+        (project / "portward.toml").write_text('[kinds]\nbackend = "api"\n\n[severity]\ncustomary-port = "off"\n')
+    return Work(
+        "lease SERVICE, known : python -I -c pass",
+        Command([str(folder / "portward"), "-C", str(project), "lease", "backend"], ["5000"]),
+        Command([str(folder / "python"), "-I", "-c", "pass"]),
+        goal=4,
     )
 
 

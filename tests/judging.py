@@ -29,7 +29,7 @@ ROOT = "/home/me/shop"
 
 def settings(text: str) -> Settings:
     """What a `portward.toml` of this text says."""
-    return parse(text, "portward.toml", rules.RULES, catalog.KINDS)
+    return parse(text, "portward.toml", rules.NAMES, catalog.KINDS)
 
 
 def snapshot(files: dict[str, str], *rows: Listener, toml: str = "", **facts: Any) -> Snapshot:

@@ -44,7 +44,7 @@ def test_generated_parts_are_current(path: Path) -> None:
 def test_every_rule_and_verb_is_documented() -> None:
     """Every rule says what, why, before and after; every verb has a line of help."""
     text = (ROOT / "docs/rules.md").read_text("utf-8")
-    for name in rules.RULES:
+    for name in rules.NAMES:
         section = text.partition(f"### {name}\n")[2].partition("\n### ")[0]
         for word in ("Why:", "Before:", "After:"):
             assert word in section, f"{name} lacks {word}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,12 +38,13 @@ ALLOWED = {
     "answers": {"model", "plan"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
-    "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "occupancy", "workspace"},
-    "starting": {"errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "conventions": {"model"},
+    "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
+    "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "leasing", "live",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leasing", "live",
         "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
         "workspace",
     },
@@ -51,7 +53,7 @@ ALLOWED = {
     "__init__": {"errors", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "plan", "servers"}
+PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 
@@ -119,6 +121,35 @@ HEAVY = {
 }
 
 
+MOST_FOR_A_KNOWN_LEASE = 27
+"""Modules of ours: of the standard library's own, each version has others."""
+
+
+def test_a_known_lease_is_lean(tmp_path: Path) -> None:
+    """A service that has its port already: neither the project nor its settings are parsed, whatever it declares."""
+    project = tmp_path / "nexus"
+    shutil.copytree(SOURCE.parent.parent / "examples/nexus", project)
+    (project / "portward.toml").write_text(
+        '[kinds]\nbackend = "api"\n\n[[pin]]\nservice = "redis"\nport = 6379\nreason = "x"\n'
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    first, loaded = (
+        _loaded(["lease", "backend"], environment, project),
+        _loaded(["lease", "backend"], environment, project),
+    )
+    assert "portward.formats.settings" in first
+    assert not loaded & {
+        *HEAVY,
+        "tomllib",
+        "portward.engine",
+        "portward.formats",
+        "portward.catalog",
+        "portward.allocate",
+    }
+    ours = sorted(name for name in loaded if name.startswith("portward"))
+    assert len(ours) <= MOST_FOR_A_KNOWN_LEASE, ours
+
+
 @pytest.mark.parametrize("state", ["free", "taken", "taken in a project"])
 @pytest.mark.parametrize("verb", ["check", "ls", "who"])
 def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
@@ -126,24 +157,24 @@ def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
     if state == "taken in a project":
         (tmp_path / ".env").write_text("PORT=5000\n")
         (tmp_path / ".git").mkdir()
-    code = (
-        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r}); before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
-        "print(' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
-    )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
         if state == "free":
             holder.close()
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", code, verb, str(port)],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-    loaded = set(done.stderr.splitlines()[-1].split())
+        loaded = _loaded([verb, str(port)], environment, tmp_path)
     assert "portward.ward" in loaded
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.startswith("portward.rules")}
+
+
+def _loaded(words: list[str], environment: dict[str, str], folder: Path) -> set[str]:
+    """The modules that a command loads, in a process of its own."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r}); before = set(sys.modules); from portward.cli import main; main(sys.argv[1:]); "
+        "print(' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
+    )
+    command = [sys.executable, "-I", "-c", code, *words]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    return set(done.stderr.splitlines()[-1].split())

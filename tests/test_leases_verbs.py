@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,87 @@ def test_conventions_of_others_come_first(
     base = free_ports(3, free_port + 40)
     monkeypatch.setenv(name, str(base))
     assert _ports(capsys, tree, "frontend", "backend") == [base, base + 1]
+
+
+DECIDING = ("--prefer", "PORT", "CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE", "pin")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first lease", "leased before"])
+def test_the_strongest_word_decides(
+    tree: Path, known: bool, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A flag, `PORT`, a worktree's host, a pin, in this order; then the lease there is, and the file's own port. Each again the same."""
+    first = free_ports(len(DECIDING) * 10, free_port + 40)
+    said = {word: first + 10 * place for place, word in enumerate(DECIDING)}
+    if known:
+        assert _ports(capsys, tree, "backend") == [_declared(tree)["PORT"]]
+    for word in reversed(DECIDING[1:]):
+        if word == "pin":
+            assert main(["-C", str(tree), "pin", f"backend={said[word]}", "--reason", "x"]) == 0
+        else:
+            monkeypatch.setenv(word, str(said[word]))
+        assert _ports(capsys, tree, "backend") == _ports(capsys, tree, "backend") == [said[word]]
+        if not known:
+            assert main(["-C", str(tree), "release"]) == 0
+    assert _ports(capsys, tree, "backend", "--prefer", str(said["--prefer"])) == [said["--prefer"]]
+
+
+def test_what_cannot_be_had_moves_nothing(
+    tree: Path, listen: Listen, spare_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lease stays where it is if the port that is wanted now is held or promised, and also when it is free again later."""
+    ports = _ports(capsys, tree, "backend", "redis")
+    with listen("127.0.0.1", spare_port):
+        assert main(["-C", str(tree), "lease", "extra", "--prefer", str(spare_port)]) == 0
+        extra = int(capsys.readouterr().out)
+        assert extra != spare_port
+        monkeypatch.setenv("PORT", str(spare_port))
+        assert _ports(capsys, tree, "backend") == ports[:1]
+        monkeypatch.setenv("PORT", str(ports[1]))
+        assert _ports(capsys, tree, "backend", "redis") == ports
+    assert main(["-C", str(tree), "lease", "extra", "--prefer", str(spare_port)]) == 0
+    said = capsys.readouterr()
+    assert int(said.out) == extra
+    assert f"extra keeps {extra}" in said.err
+
+
+def test_a_plain_port_is_for_the_service_that_reads_it(
+    tree: Path, spare_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`PORT` gives no other service of the project a port, however it is asked for; where no file reads it, the first one."""
+    declared = _declared(tree)
+    monkeypatch.setenv("PORT", str(spare_port))
+    assert _ports(capsys, tree, "redis", "backend") == [declared["REDIS_PORT"], spare_port]
+    for path in tree.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setenv("PORT", str(declared["PORT"]))
+    assert _ports(capsys, tree, "one", "two")[0] == declared["PORT"]
+
+
+def test_services_share_a_block(
+    tree: Path, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asked for one by one, each service has a port of the block, as long as there is one, and keeps it."""
+    base = free_ports(10, free_port + 40)
+    monkeypatch.setenv("CONDUCTOR_PORT", str(base))
+    names = [f"job{number}" for number in range(11)]
+    ports = [_ports(capsys, tree, name)[0] for name in names]
+    assert sorted(ports[:10]) == list(range(base, base + 10))
+    assert 20000 <= ports[10] <= 29999
+    assert main(["-C", str(tree), "release", "job0"]) == 0
+    assert [_ports(capsys, tree, name)[0] for name in names[1:10]] == ports[1:10]
+
+
+def test_a_range_moves_what_is_outside(tree: Path, free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """A lease that was granted elsewhere is given back for one in the range; one that is in it stays."""
+    first = free_ports(4, free_port + 40)
+    wanted = ("batch", "--range", f"{first}-{first + 3}", "--count", "2")
+    before = _ports(capsys, tree, "batch")
+    inside = _ports(capsys, tree, *wanted)
+    assert set(inside) <= set(range(first, first + 4))
+    assert set(before).isdisjoint(inside)
+    assert _ports(capsys, tree, *wanted) == inside
 
 
 def test_env_names_what_the_project_uses(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

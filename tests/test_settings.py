@@ -204,7 +204,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     """No text is a bug: settings, or an error with a place in the text."""
     error = None
     try:
-        parse(text, "p", rules.RULES, catalog.KINDS)
+        parse(text, "p", rules.NAMES, catalog.KINDS)
     except InvalidFile as refusal:
         error = refusal
     assert error is None or (error.line is not None and 1 <= error.line <= text.count("\n") + 1)

@@ -1,4 +1,4 @@
-"""How `Portward` promises ports: for whom, which ones in which order, and under which names a program is told of them.
+"""How `Portward` promises ports: for whom, which ones in which order, each the same one every time.
 
 A named service that has its port already is answered from the store alone; sockets, engine and files are read only where
 something must be granted.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from portward import conventions
+from portward.conventions import Wanted, declared_ports
 from portward.errors import NoFreePort, Unavailable
 from portward.leases import LeaseRequest, address, here, open_store
 from portward.model import Holder, Lease, LeaseKind, PortRequest, Snapshot, State, Transport
@@ -19,23 +21,8 @@ if TYPE_CHECKING:
 
     from portward.leases import LeaseStore
     from portward.live import Live
-    from portward.model import Listener, PortRange, PortSpec, Project, Reading, Service, Settings
+    from portward.model import Listener, PortRange, Project, Reading, Service, Settings
     from portward.workspace import Checkout
-
-_BASES = ("CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE")
-"""The first of a block of ports that a worktree's host gives (Conductor, Emdash, Superset), in the order of their precedence."""
-_BLOCK = 10
-
-
-class Wanted(Record):
-    """One port that somebody wants: of a service, and where it has several, of that target."""
-
-    service: str
-    instance: str = ""
-    spec: PortSpec | None = None
-
-    def __str__(self) -> str:
-        return f"{self.service}:{self.instance}" if self.instance else self.service
 
 
 class Terms(Record):
@@ -57,12 +44,14 @@ class Granted(Record):
 
 
 class Leasing:
-    """The leases of one checkout. `declared` reads the project only when it must be known."""
+    """The leases of one checkout. `declared` reads the project only when it must be known, `settings(key, value)` what may
+    be told of one key, `settings()` all.
+    """
 
     def __init__(
         self,
         checkout: Checkout,
-        settings: Settings,
+        settings: Callable[..., Settings],
         live: Live,
         environment: Mapping[str, str],
         clock: Callable[[], float],
@@ -75,7 +64,7 @@ class Leasing:
         self._clock = clock
         self._declared = declared
         self._site = here.site()
-        self.store: LeaseStore = open_store(address(environment, settings.store))
+        self.store: LeaseStore = open_store(address(environment, settings("store").store))
 
     def declared(self) -> list[Wanted]:
         """Every port that the project declares."""
@@ -84,7 +73,8 @@ class Leasing:
     def lease(self, names: Sequence[str], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time.
 
-        A lease on a port in `avoid` is given back, and another granted in its place.
+        A lease on a port in `avoid` is given back, and another granted in its place; so is one that is not where the terms, the
+        environment or a pin want it by now, if that port can be had.
         """
         wanted = [Wanted(*_split(name)) for name in names] if names else self.declared()
         if avoid:
@@ -92,9 +82,56 @@ class Leasing:
         requests = [self._request(each, terms) for each in wanted]
         try:
             known = self.store.recall(requests, self._clock())
-        except Unavailable:
-            known = None  # what is wrong is told where something must be granted
-        return self._told(known, ()) if known is not None else self._grant(wanted, terms)
+            misplaced = frozenset(self._misplaced(wanted, self._held(requests) if known is None else known, terms))
+        except Unavailable:  # what is wrong is told where something must be granted
+            return self._grant(wanted, terms)
+        if known is None or misplaced:
+            return self._grant(wanted, terms, misplaced)
+        kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
+        return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
+
+    def _held(self, requests: Sequence[LeaseRequest]) -> list[Lease]:
+        """What those who ask have at this site already."""
+        holders = {(each.holder.project, each.holder.service, each.holder.instance) for each in requests}
+        return [
+            lease
+            for lease in self.store.leases(host=self._site.host, worktree=self.checkout.worktree)
+            if lease.netns == self._site.netns and lease.kind is not LeaseKind.PROCESS
+            if (lease.holder.project, lease.holder.service, lease.holder.instance) in holders
+        ]
+
+    def _misplaced(self, wanted: Sequence[Wanted], held: Sequence[Lease], terms: Terms) -> Iterator[int]:
+        """The ports of leases that are to be elsewhere by now. What could not be had when it was asked for is not tried again."""
+        if terms.ports is not None:
+            yield from (lease.port for lease in held if lease.port not in terms.ports)
+        if terms.ports is not None or terms.count > 1:
+            return
+        leases = {(lease.holder.service, lease.holder.instance): lease for lease in held if lease.index == 0}
+        plain = None if terms.preferred else conventions.plain_port(self._environment)
+        project = self._declared() if plain and all(self._can_be_had(plain, lease) for lease in held) else None
+        for index, each in enumerate(wanted):
+            lease = leases.get((each.service, each.instance))
+            if lease is None or lease.port == plain:
+                continue
+            for ports in self._decided(each, index, terms, project):
+                if lease.port in ports or lease.preferred in ports:
+                    break
+                if any(self._can_be_had(port, lease) for port in ports):
+                    yield lease.port
+                    break
+
+    def _decided(self, wanted: Wanted, index: int, terms: Terms, project: Project | None) -> Iterator[tuple[int, ...]]:
+        """What somebody decided for a service, the strongest first: alternatives that are equally good, best first."""
+        if terms.preferred is not None:
+            yield (terms.preferred,)
+        else:
+            settings = self._settings("pin", wanted.service)
+            yield from conventions.decided(wanted, index, self._environment, settings, project)
+
+    def _can_be_had(self, port: int, instead: Lease) -> bool:
+        here = (instead.host, instead.netns, instead.transport)
+        promised = {(each.host, each.netns, each.transport) for each in self.store.leases(ports=[port])}
+        return here not in promised and self._live.is_free(port, instead.transport)
 
     def release(self, names: Sequence[str]) -> Granted:
         """Gives back the named services' ports, or all of this checkout's."""
@@ -130,6 +167,7 @@ class Leasing:
         terms: Terms,
         offers: Iterator[tuple[int, ...]] | None = None,
         avoid: frozenset[int] = frozenset(),
+        preferred: int | None = None,
     ) -> LeaseRequest:
         udp = wanted.spec is not None and wanted.spec.protocol.lower() == "udp"
         return LeaseRequest(
@@ -143,7 +181,7 @@ class Leasing:
             transport=Transport.UDP if udp else Transport.TCP,
             kind=LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
             ttl=terms.ttl,
-            preferred=terms.preferred,
+            preferred=preferred,
             avoid=avoid,
         )
 
@@ -156,13 +194,17 @@ class Leasing:
             self._clock(),
             project,
             reserved=() if terms.ports else self._live.reserved(),
-            settings=self._settings,
+            settings=self._settings(),
         )
         requests = []
         for index, each in enumerate(wanted):
             full = each if each.spec else self._known(each, project)
-            offers = self._offers(full, index, terms, snapshot, project, mine)
-            requests.append(self._request(full, terms, offers, avoid))
+            decided = (
+                list(self._decided(full, index, terms, project)) if terms.ports is None and terms.count == 1 else []
+            )
+            offers = self._offers(full, decided, terms, snapshot, project, mine)
+            preferred = decided[0][0] if decided else terms.preferred
+            requests.append(self._request(full, terms, offers, avoid, preferred))
 
         def is_free(port: int, transport: Transport) -> bool:
             return port in mine or self._live.is_free(port, transport)
@@ -218,22 +260,19 @@ class Leasing:
     def _offers(
         self,
         wanted: Wanted,
-        index: int,
+        decided: Sequence[tuple[int, ...]],
         terms: Terms,
         snapshot: Snapshot,
         project: Project | None,
         mine: Collection[int],
     ) -> Iterator[tuple[int, ...]]:
-        """Candidates, best first: what is preferred, what the host of the worktree gives, what the files declare, the range."""
+        """Candidates, best first: what is preferred, what was decided elsewhere, what the files declare, the range."""
         from portward import allocate, catalog
 
         service = project.service(wanted.service) if project else None
-        kind = (
-            service.kind
-            if service
-            else self._settings.kinds.get(wanted.service) or catalog.kind_of(None, wanted.service)
-        )
-        ranges = {**catalog.DEFAULT_RANGES, **self._settings.ranges}
+        kinds = snapshot.settings.kinds
+        kind = service.kind if service else kinds.get(wanted.service) or catalog.kind_of(None, wanted.service)
+        ranges = {**catalog.DEFAULT_RANGES, **snapshot.settings.ranges}
         key = "\0".join((self.checkout.project, self.checkout.worktree, str(wanted)))
         request = PortRequest(key, terms.ports or ranges[kind], None, terms.count, terms.contiguous)
         if terms.preferred is not None:
@@ -241,54 +280,11 @@ class Leasing:
             return
         if terms.count == 1 and terms.ports is None:
             held = {row.port for row in snapshot.reading.listeners if row.netns is None} - set(mine)
-            for port in self._first(wanted, index):
-                if port is not None and port not in held:
+            ports = wanted.spec.range if wanted.spec and self.checkout.is_primary else None
+            for port in (*(port for each in decided for port in each), *([ports.low] if ports else [])):
+                if port not in held:
                     yield (port,)
         yield from allocate.candidates(request, snapshot)
-
-    def _first(self, wanted: Wanted, index: int) -> Iterator[int | None]:
-        if index == 0:
-            yield _port(self._environment.get("PORT"))
-        if index < _BLOCK:
-            for name in _BASES:
-                base = _port(self._environment.get(name))
-                yield base + index if base else None
-        if not wanted.instance:
-            yield next((pin.port for pin in self._settings.pins if pin.service == wanted.service), None)
-        ports = wanted.spec.range if wanted.spec else None
-        yield ports.low if ports and self.checkout.is_primary else None
-
-
-def declared_ports(project: Project | None) -> Iterator[Wanted]:
-    """Every port that the project's active services ask for; the first of a service by its name alone."""
-    for service in project.services if project else ():
-        for index, spec in enumerate(spec for spec in service.claims if spec.protocol.lower() in ("tcp", "udp")):
-            yield Wanted(service.name, "" if index == 0 else str(spec.target or spec.number), spec)
-
-
-def variables(project: Project | None, ports: Mapping[tuple[str, str], int], checkout: Checkout) -> dict[str, str]:
-    """The ports under every name that the project itself uses, and by service: `PORT`, `WEB_PORT`, `WEB_URL`.
-
-    `ports` maps service and instance to the leased port. A linked worktree gets a Compose project of its own.
-    """
-    found: dict[str, str] = {}
-    for wanted in declared_ports(project):
-        port = ports.get((wanted.service, wanted.instance))
-        if port is None:
-            continue
-        name = _name(str(wanted))
-        found[f"{name}_PORT"] = str(port)
-        found[f"{name}_URL"] = f"http://localhost:{port}"
-        if wanted.spec is not None and wanted.spec.variables:
-            found[wanted.spec.variables[0]] = str(port)
-    main = main_service([service.name for service in project.services if service.claims] if project else [])
-    if "PORT" not in found and (main, "") in ports:
-        found["PORT"] = str(ports[main, ""])
-    if project is not None and not checkout.is_primary:
-        from zlib import crc32
-
-        found["COMPOSE_PROJECT_NAME"] = f"{project.name}-{crc32(checkout.worktree.encode()):08x}"
-    return found
 
 
 def whose(
@@ -318,23 +314,9 @@ def _own_ports(reading: Reading, project: Project | None) -> set[int]:
     }
 
 
-def main_service(names: Sequence[str]) -> str:
-    """The one that a plain PORT means: the only one, else the one that people look at."""
-    known = next((name for name in ("web", "frontend", "app") if name in names), "")
-    return names[0] if len(names) == 1 else known
-
-
-def _name(service: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in service).upper()
-
-
 def _split(name: str) -> tuple[str, str]:
     service, _, target = name.partition(":")
     return service, target
-
-
-def _port(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and 0 < int(text[:6]) <= 65535 else None
 
 
 def _uid() -> int | None:

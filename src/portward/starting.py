@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from portward.conventions import main_service, variables
 from portward.errors import UsageError
-from portward.leasing import Terms, main_service, variables
+from portward.leasing import Terms
 from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import hold
@@ -89,7 +90,7 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held on this system"
         self._tell(f"{service} -> {prepared.port} ({how})")
-        told = variables(self._project, ports, self._leasing.checkout)
+        told = variables(self._project, ports, self._leasing.checkout.linked)
         return Launch(
             prepared.command,
             {**self._environment, **told, **prepared.environment},

@@ -209,26 +209,28 @@ class Portward:
         from portward import rules
 
         docs = []
-        for name, rule in rules.RULES.items():
+        for name, rule in rules.checks().items():
             module = sys.modules[rule.__module__]
             summary, _, text = (module.__doc__ or name).partition("\n")
             docs.append(RuleDoc(name, module.SEVERITY, summary.partition(": ")[2], text.strip()))
         return tuple(docs)
 
-    def settings(self) -> Settings:
+    def settings(self, key: str = "", value: str = "") -> Settings:
         """What `portward.toml` says, over what the user's own configuration does. Each is read where it is there.
 
-        Raises InvalidFile, with the place and a hint, for what is not a setting.
+        With `key`, only files that may have it, and a text that ends with `value`: nothing else is to be relied on. Raises InvalidFile, with the place and a hint, for what is not a setting.
         """
         from portward import configuration
         from portward.workspace import Files
 
-        return configuration.read(self._files or (Files(self.root) if self.root else None), self.environment)
+        return configuration.read(
+            self._files or (Files(self.root) if self.root else None), self.environment, key, value
+        )
 
-    def _readable_settings(self) -> tuple[Settings, tuple[Skipped, ...]]:
+    def _readable_settings(self, key: str = "", value: str = "") -> tuple[Settings, tuple[Skipped, ...]]:
         """The settings; if they cannot be read, those by default, and why."""
         try:
-            return self.settings(), ()
+            return self.settings(key, value), ()
         except UsageError as error:
             return Settings(), (Skipped(str(error).partition(": ")[0], error.message),)
 
@@ -474,13 +476,14 @@ class Portward:
 
         Raises NoProject outside of any project.
         """
-        from portward.leasing import Terms, variables
+        from portward.conventions import variables
+        from portward.leasing import Terms
 
         project = self.project()
         leasing = self._leasing()
         granted = leasing.lease((), Terms())
         ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
-        return variables(project, ports, leasing.checkout), granted.remarks
+        return variables(project, ports, leasing.checkout.linked), granted.remarks
 
     def run(
         self,
@@ -552,7 +555,9 @@ class Portward:
         from portward.leasing import Leasing
         from portward.workspace import checkout
 
-        settings, _ = self._readable_settings()
+        def settings(*about: str) -> Settings:
+            return self._readable_settings(*about)[0]
+
         place = checkout(self.root or self._folder)
         return Leasing(place, settings, self.live, self.environment, self._clock, lambda: self._readable_project()[0])
 

@@ -65,6 +65,11 @@ class Checkout(Record):
     worktree: str
     is_primary: bool = True
 
+    @property
+    def linked(self) -> str | None:
+        """The folder of a linked worktree, None for the primary one."""
+        return None if self.is_primary else self.worktree
+
 
 def checkout(root: str) -> Checkout:
     """The checkout of a project's folder, by its `.git` alone: no program is asked."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from portward.cli.parser import Arguments, Declares
     from portward.leasing import Granted
+    from portward.render.documents import Document
 
 FORMATS = ("dotenv", "shell", "json", "direnv", "mise")
 
@@ -124,11 +125,15 @@ def pin(arguments: Arguments) -> int:
 
 
 def _show(arguments: Arguments, answer: Granted, lines: Iterator[str]) -> int:
+    _tell(answer.remarks)
+    show(arguments, lambda: _document(answer), lambda: lines)
+    return 0
+
+
+def _document(answer: Granted) -> Document:
     from portward.render import documents
 
-    _tell(answer.remarks)
-    show(arguments, lambda: documents.leases(answer), lambda: lines)
-    return 0
+    return documents.leases(answer)
 
 
 def _tell(remarks: tuple[str, ...]) -> None:

@@ -34,7 +34,7 @@ class Places:
         self._lines = Lines(path, text)
         self._keys: dict[Path, int] = {}
         self._values: dict[Path, int] = {}
-        self._scan()
+        self._is_read = False
 
     def key(self, path: Path) -> Location:
         """Where a key or a table's name stands; what is not found has the place of what it is in."""
@@ -42,18 +42,25 @@ class Places:
 
     def value(self, path: Path) -> Location:
         """Where the value of a key starts."""
+        self._scan()
         return self._place(path, self._values if path in self._values else self._keys)
 
     def start_of_value(self, path: Path) -> int | None:
         """The offset of the value of a key, or None for a key that is not there."""
+        self._scan()
         return self._values.get(path)
 
     def _place(self, path: Path, offsets: dict[Path, int]) -> Location:
+        self._scan()
         while path and path not in offsets:
             path = path[:-1]
         return self._lines.at(offsets.get(path, 0))
 
     def _scan(self) -> None:
+        """Reads the text when the first place is asked for: most texts have no place that anybody wants to know."""
+        if self._is_read:
+            return
+        self._is_read = True
         table: Path = ()
         lists: dict[Path, int] = {}
         at = 0

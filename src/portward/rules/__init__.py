@@ -1,7 +1,7 @@
 """Judgement: pure functions from a `Snapshot` to `Finding`s, one file per problem.
 
 To add a rule, write its module with `RULE`, `SEVERITY` (by default), `check(snapshot)` and a docstring that says what, why, and
-before and after, and give it a line in `RULES`. A rule asks nothing of the machine: whatever it needs is in the snapshot.
+before and after, and give its name a line in `NAMES`. A rule asks nothing of the machine: whatever it needs is in the snapshot.
 """
 
 from __future__ import annotations
@@ -9,85 +9,73 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from portward.model import Verdict
-from portward.rules import (
-    address_in_use,
-    browser_blocked_port,
-    claimed_by_other_project,
-    customary_port,
-    duplicate_host_port,
-    ephemeral_range,
-    exposed_database,
-    fixed_port_with_replicas,
-    hardcoded_port,
-    invalid_port,
-    loopback_only_in_container,
-    nodeport_range,
-    outside_range_policy,
-    override_appends_port,
-    ports_ignored_by_host_network,
-    privileged_port,
-    published_on_all_interfaces,
-    reserved_by_os,
-    sexagesimal_port,
-    stale_port_reference,
-    undefined_variable,
-    undocumented_port,
-    unused_ignore,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from portward.model import Finding, Ignore, Settings, Snapshot
 
-RULES: dict[str, Callable[[Snapshot], Iterator[Finding]]] = {
-    module.RULE: module.check
-    for module in (
-        address_in_use,
-        duplicate_host_port,
-        claimed_by_other_project,
-        invalid_port,
-        fixed_port_with_replicas,
-        # what one file says and another does not
-        stale_port_reference,
-        undefined_variable,
-        override_appends_port,
-        undocumented_port,
-        hardcoded_port,
-        # what Compose or the engine makes of an entry
-        ports_ignored_by_host_network,
-        sexagesimal_port,
-        loopback_only_in_container,
-        # where a number lies
-        privileged_port,
-        ephemeral_range,
-        browser_blocked_port,
-        reserved_by_os,
-        nodeport_range,
-        outside_range_policy,
-        customary_port,
-        # who can reach it
-        exposed_database,
-        published_on_all_interfaces,
-        # what was decided about all this
-        unused_ignore,
-    )
-}
+    Check = Callable[[Snapshot], Iterator[Finding]]
+
+NAMES = (
+    "address-in-use",
+    "duplicate-host-port",
+    "claimed-by-other-project",
+    "invalid-port",
+    "fixed-port-with-replicas",
+    # what one file says and another does not
+    "stale-port-reference",
+    "undefined-variable",
+    "override-appends-port",
+    "undocumented-port",
+    "hardcoded-port",
+    # what Compose or the engine makes of an entry
+    "ports-ignored-by-host-network",
+    "sexagesimal-port",
+    "loopback-only-in-container",
+    # where a number lies
+    "privileged-port",
+    "ephemeral-range",
+    "browser-blocked-port",
+    "reserved-by-os",
+    "nodeport-range",
+    "outside-range-policy",
+    "customary-port",
+    # who can reach it
+    "exposed-database",
+    "published-on-all-interfaces",
+    # what was decided about all this
+    "unused-ignore",
+)
+"""Every rule, in the order of its findings of one severity. Its module has the same name, and is loaded to judge."""
+
+_checks: dict[str, Check] = {}
+
+
+def checks() -> Mapping[str, Check]:
+    """What judges, by the names of the rules."""
+    from importlib import import_module
+
+    for name in NAMES[len(_checks) :]:
+        _checks[name] = import_module(f"portward.rules.{name.replace('-', '_')}").check
+    return _checks
 
 
 def judge(snapshot: Snapshot) -> tuple[Finding, ...]:
-    """The findings to show, the worst first, otherwise in the order of `RULES` and of the project's files."""
+    """The findings to show, the worst first, otherwise in the order of `NAMES` and of the project's files."""
     return verdict(snapshot).findings
 
 
 def verdict(snapshot: Snapshot) -> Verdict:
     """Every finding of every rule, as severe as the settings say; those that they ignore apart, each with its reason."""
+    from portward.rules import unused_ignore
+
     settings = snapshot.settings
     shown: list[Finding] = []
     ignored: list[tuple[Finding, Ignore]] = []
     used: set[Ignore] = set()
-    for rule, check in RULES.items():
+    for rule, check in checks().items():
         last = rule == unused_ignore.RULE
         for finding in unused_ignore.check(snapshot, used) if last else check(snapshot):
             ignores = [ignore for ignore in settings.ignores if _matches(ignore, finding)]

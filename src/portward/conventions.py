@@ -1,0 +1,115 @@
+"""What others agreed on: ports that are decided elsewhere, and the names under which a program is told its ports. Pure.
+
+A port is decided by `PORT`, by the block that the host of a worktree gives, or by a pin, in this order: what one command says comes
+before what a workspace says, and that before what a project says. Where a port cannot be had, the next word counts.
+"""
+
+from __future__ import annotations
+
+from portward.model import LAST_PORT
+from portward.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from portward.model import PortSpec, Project, Settings
+
+BASES = ("CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE")
+"""The first of a block of ports that a worktree's host gives (Conductor, Emdash, Superset), in the order of their precedence."""
+BLOCK = 10
+
+
+class Wanted(Record):
+    """One port that somebody wants: of a service, and where it has several, of that target."""
+
+    service: str
+    instance: str = ""
+    spec: PortSpec | None = None
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.instance}" if self.instance else self.service
+
+
+def decided(
+    wanted: Wanted, index: int, environment: Mapping[str, str], settings: Settings, project: Project | None
+) -> Iterator[tuple[int, ...]]:
+    """What was decided for a port, the strongest first: alternatives that are equally good, best first.
+
+    `index` counts the services that are asked for together: each takes its own place in a block, or the next that is free.
+    """
+    port = plain_port(environment)
+    if port is not None and not wanted.instance and _is_meant_by_plain_port(wanted.service, index, project):
+        yield (port,)
+    for name in BASES:
+        base = _number(environment.get(name))
+        if base is not None:
+            places = (base + (index + step) % BLOCK for step in range(BLOCK))
+            yield tuple(place for place in places if place <= LAST_PORT)
+    for pin in settings.pins:
+        if pin.service == wanted.service and not wanted.instance:
+            yield (pin.port,)
+
+
+def plain_port(environment: Mapping[str, str]) -> int | None:
+    """What `PORT` is, if it is a port."""
+    return _number(environment.get("PORT"))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT else None
+
+
+def declared_ports(project: Project | None) -> Iterator[Wanted]:
+    """Every port that the project's active services ask for; the first of a service by its name alone."""
+    for service in project.services if project else ():
+        for index, spec in enumerate(spec for spec in service.claims if spec.protocol.lower() in ("tcp", "udp")):
+            yield Wanted(service.name, "" if index == 0 else str(spec.target or spec.number), spec)
+
+
+def variables(
+    project: Project | None, ports: Mapping[tuple[str, str], int], linked: str | None = None
+) -> dict[str, str]:
+    """The ports under every name that the project itself uses, and by service: `PORT`, `WEB_PORT`, `WEB_URL`.
+
+    `ports` maps service and instance to the leased port. `linked` is the folder of a linked worktree, which gets a Compose project
+    of its own.
+    """
+    found: dict[str, str] = {}
+    for wanted in declared_ports(project):
+        port = ports.get((wanted.service, wanted.instance))
+        if port is None:
+            continue
+        name = _name(str(wanted))
+        found[f"{name}_PORT"] = str(port)
+        found[f"{name}_URL"] = f"http://localhost:{port}"
+        if wanted.spec is not None and wanted.spec.variables:
+            found[wanted.spec.variables[0]] = str(port)
+    main = main_service([service.name for service in project.services if service.claims] if project else [])
+    if "PORT" not in found and (main, "") in ports:
+        found["PORT"] = str(ports[main, ""])
+    if project is not None and linked is not None:
+        from zlib import crc32
+
+        found["COMPOSE_PROJECT_NAME"] = f"{project.name}-{crc32(linked.encode()):08x}"
+    return found
+
+
+def main_service(names: Sequence[str]) -> str:
+    """The one that a plain PORT means: the only one, else the one that people look at."""
+    known = next((name for name in ("web", "frontend", "app") if name in names), "")
+    return names[0] if len(names) == 1 else known
+
+
+def _name(service: str) -> str:
+    return "".join(char if char.isalnum() else "_" for char in service).upper()
+
+
+def _is_meant_by_plain_port(service: str, index: int, project: Project | None) -> bool:
+    """Whether `PORT` is this service's: that of the one whose files read it, else of the first one that is asked for."""
+    readers = {
+        each.name
+        for each in (project.services if project else ())
+        if any("PORT" in spec.variables for spec in each.claims)
+    }
+    return service in readers if readers else index == 0
