@@ -265,7 +265,14 @@ def test_a_bind_that_is_refused_without_a_reason_to_show(listen: Listen) -> None
     class Refused:
         name = "refused"
 
-        def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+        def read(
+            self,
+            *,
+            udp: bool = False,
+            all_netns: bool = False,
+            ports: Collection[int] | None = None,
+            owners: bool = True,
+        ) -> Reading:
             raise Unavailable(f"no netlink here ({udp}, {all_netns}, {ports})")
 
         def ancestry(self, _process: Process) -> tuple[Process, ...]:

@@ -37,7 +37,9 @@ class Told:
         self.rows = rows
         self._cgroup = cgroup
 
-    def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+    def read(
+        self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None, owners: bool = True
+    ) -> Reading:
         return Reading(tuple(row for row in self.rows if ports is None or row.port in ports))
 
     def ancestry(self, process: Process) -> tuple[Process, ...]:

@@ -187,8 +187,11 @@ class Leasing:
 
     def _grant(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         project = self._declared()
-        reading = self._live.read(udp=True)
-        mine = _own_ports(reading, project)
+        full = [each if each.spec else self._known(each, project) for each in wanted]
+        alone = terms.ports is None and terms.count == 1
+        decided = [list(self._decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)]
+        reading = self._live.read(udp=True, owners=False)
+        mine = self._own_ports(reading, project, {port for each in decided for ports in each for port in ports})
         snapshot = Snapshot(
             reading,
             self._clock(),
@@ -197,14 +200,10 @@ class Leasing:
             settings=self._settings(),
         )
         requests = []
-        for index, each in enumerate(wanted):
-            full = each if each.spec else self._known(each, project)
-            decided = (
-                list(self._decided(full, index, terms, project)) if terms.ports is None and terms.count == 1 else []
-            )
-            offers = self._offers(full, decided, terms, snapshot, project, mine)
-            preferred = decided[0][0] if decided else terms.preferred
-            requests.append(self._request(full, terms, offers, avoid, preferred))
+        for each, words in zip(full, decided, strict=True):
+            offers = self._offers(each, words, terms, snapshot, project, mine)
+            preferred = words[0][0] if words else terms.preferred
+            requests.append(self._request(each, terms, offers, avoid, preferred))
 
         def is_free(port: int, transport: Transport) -> bool:
             return port in mine or self._live.is_free(port, transport)
@@ -221,6 +220,24 @@ class Leasing:
             if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
         ]
         return self._told(leases, moved)
+
+    def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
+        """The ports that this checkout's own services have now: they are no reason to move.
+
+        Processes are looked for only if somebody has a port that is declared, or decided elsewhere: no other is offered.
+        """
+        from portward.occupancy import is_ours
+
+        services: Sequence[Service] = project.services if project else ()
+        declared = {port for service in services for spec in service.claims for port in spec.range or ()}
+        if not any(row.port in declared or row.port in decided for row in reading.listeners if services):
+            return set()
+        return {
+            row.port
+            for row in self._live.read(udp=True).listeners
+            if project and row.netns is None and row.state is not State.CLAIMED
+            if any(is_ours(row, service, project) for service in services)
+        }
 
     def _unrecorded(
         self, requests: Sequence[LeaseRequest], is_free: Callable[[int, Transport], bool], error: Unavailable
@@ -299,19 +316,6 @@ def whose(
         return "mine"
     same = project is not None and row.container is not None and row.container.project == project.name
     return "other-worktree" if other.project == checkout.project or same else "other-project"
-
-
-def _own_ports(reading: Reading, project: Project | None) -> set[int]:
-    """The ports that this checkout's own services have now: they are no reason to move."""
-    from portward.occupancy import is_ours
-
-    services: Sequence[Service] = project.services if project else ()
-    return {
-        row.port
-        for row in reading.listeners
-        if project and row.netns is None and row.state is not State.CLAIMED
-        if any(is_ours(row, service, project) for service in services)
-    }
 
 
 def _split(name: str) -> tuple[str, str]:

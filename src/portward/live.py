@@ -42,12 +42,16 @@ class Live:
         all_netns: bool = False,
         ports: Collection[int] | None = None,
         claims: Collection[int] | None = None,
+        owners: bool = True,
     ) -> Reading:
-        """The live truth: sockets, with containers and projects as their owners. `claims` widens `ports` for containers."""
+        """The live truth: sockets, with containers and projects as their owners. `claims` widens `ports` for containers.
+
+        Without `owners`, no process is looked for, and no project told.
+        """
         from portward import engine
 
         if ports is None or ports:
-            reading = self.sockets.read(udp=udp, all_netns=all_netns, ports=ports)
+            reading = self.sockets.read(udp=udp, all_netns=all_netns, ports=ports, owners=owners)
             self._narrate(f"{len(reading.listeners)} sockets by the reader {self.sockets.name}")
         else:
             reading = Reading(())
@@ -59,7 +63,7 @@ class Live:
             limit = claims if claims is not None else ports
             reading = _docker.join(reading, containers, self.sockets.cgroup, limit, udp)
             reading = reading.replace(skipped=(*reading.skipped, *unreached))
-        if not reading.listeners:
+        if not reading.listeners or not owners:
             return reading
         from portward.workspace import Roots
 

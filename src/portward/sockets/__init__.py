@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 
         name: str
 
-        def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+        def read(
+            self,
+            *,
+            udp: bool = False,
+            all_netns: bool = False,
+            ports: Collection[int] | None = None,
+            owners: bool = True,
+        ) -> Reading:
             """Who holds which endpoint now.
 
             TCP listeners and TCP sockets that are bound without listening (where the system tells), with `udp` also UDP
             sockets, with `all_netns` also those of every network namespace that may be entered. With `ports`, only those
-            ports, but also the connections that hold one of them (state `bound`, with a `note`).
+            ports, but also the connections that hold one of them (state `bound`, with a `note`). Without `owners`, nobody's processes
+            are looked for, which is most of the work.
 
             Raises Unavailable where the system refuses to list sockets at all. Never fails because a process vanished:
             what could not be read is in `Reading.skipped`, or its row says that the owner is hidden. Not an atomic

@@ -33,7 +33,9 @@ class LinuxReader:
 
     name = "linux"
 
-    def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+    def read(
+        self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None, owners: bool = True
+    ) -> Reading:
         """See `SocketReader.read`."""
         try:
             rows: list[tuple[str | None, SocketRow]] = [(None, row) for row in _sockets(udp, ports)]
@@ -48,9 +50,9 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        owners, hidden_processes = _proc.socket_owners({row.inode for _, row in rows})
+        pids, hidden_processes = _proc.socket_owners({row.inode for _, row in rows}) if owners else ({}, False)
         known: dict[int, Process | None] = {}
-        listeners = [_listener(netns, row, owners.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
+        listeners = [_listener(netns, row, pids.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
 

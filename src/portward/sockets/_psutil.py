@@ -31,18 +31,20 @@ class PsutilReader:
 
     name = "psutil"
 
-    def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+    def read(
+        self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None, owners: bool = True
+    ) -> Reading:
         """See `SocketReader.read`."""
         connections, skipped = _connections("inet" if udp else "tcp")
         if all_netns:
             skipped.append(Skipped("network namespaces", "psutil sees only the one that Portward runs in"))
-        owners: dict[Listener, set[int]] = {}
+        pids: dict[Listener, set[int]] = {}
         for connection, pid in connections:
             row = _row(connection)
             if row is not None and (row.note is None if ports is None else row.port in ports):
-                owners.setdefault(row, set()).update([pid] if pid else [])
+                pids.setdefault(row, set()).update([pid] if pid and owners else [])
         known: dict[int, Process | None] = {}
-        rows = [_owned(row, sorted(pids), known) for row, pids in owners.items()]
+        rows = [_owned(row, sorted(found), known) for row, found in pids.items()]
         rows.sort(key=lambda row: (row.port, row.transport, row.endpoint.address))
         return Reading(tuple(rows), tuple(skipped))
 
