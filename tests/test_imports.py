@@ -44,13 +44,16 @@ ALLOWED = {
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leasing", "live",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leases", "leasing", "live",
         "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
         "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},
-    "__init__": {"errors", "sockets", "ward"},
+    "library": {"arguments", "answers", "leasing", "model", "sockets", "ward"},
+    "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
+    "pytest_plugin": {"testing"},
+    "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
 PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers"}

@@ -26,21 +26,29 @@ if TYPE_CHECKING:
 
 
 class Terms(Record):
-    """How a lease is asked for: the command line's options."""
+    """How a lease is asked for: the command line's options. `ttl` is in seconds.
+
+    With `own` it is this process's alone, and ends with it.
+    """
 
     ports: PortRange | None = None
     preferred: int | None = None
     count: int = 1
     contiguous: bool = False
     ttl: float | None = None
+    own: bool = False
 
 
 class Granted(Record):
-    """Leases, in the order asked for; those of `live` ports have a listener now. `remarks` are for people."""
+    """Leases, in the order asked for; those of `live` ports have a listener now. `remarks` are for people.
+
+    `new` are the tokens of those that were granted just now, and not before.
+    """
 
     leases: tuple[Lease, ...]
     live: frozenset[int] = frozenset()
     remarks: tuple[str, ...] = ()
+    new: frozenset[str] = frozenset()
 
 
 class Leasing:
@@ -56,6 +64,7 @@ class Leasing:
         environment: Mapping[str, str],
         clock: Callable[[], float],
         declared: Callable[[], Project | None],
+        store_at: Callable[[str], LeaseStore] = open_store,
     ) -> None:
         self.checkout = checkout
         self._settings = settings
@@ -64,7 +73,7 @@ class Leasing:
         self._clock = clock
         self._declared = declared
         self._site = here.site()
-        self.store: LeaseStore = open_store(address(environment, settings("store").store))
+        self.store = store_at(address(environment, settings("store").store))
 
     def declared(self) -> list[Wanted]:
         """Every port that the project declares."""
@@ -82,7 +91,8 @@ class Leasing:
         requests = [self._request(each, terms) for each in wanted]
         try:
             known = self.store.recall(requests, self._clock())
-            misplaced = frozenset(self._misplaced(wanted, self._held(requests) if known is None else known, terms))
+            held = self._held(wanted, requests, terms) if known is None else known
+            misplaced = frozenset(self._misplaced(wanted, held, terms))
         except Unavailable:  # what is wrong is told where something must be granted
             return self._grant(wanted, terms)
         if known is None or misplaced:
@@ -90,14 +100,16 @@ class Leasing:
         kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
         return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
 
-    def _held(self, requests: Sequence[LeaseRequest]) -> list[Lease]:
-        """What those who ask have at this site already."""
-        holders = {(each.holder.project, each.holder.service, each.holder.instance) for each in requests}
+    def _held(self, wanted: Sequence[Wanted], requests: Sequence[LeaseRequest], terms: Terms) -> list[Lease]:
+        """What those who ask have at this site already, if anything says where it is to be."""
+        words = (next(self._decided(each, index, terms, None), None) for index, each in enumerate(wanted))
+        if terms.ports is None and not any(words):
+            return []
+        holders = {_key(each.holder) for each in requests}
         return [
             lease
             for lease in self.store.leases(host=self._site.host, worktree=self.checkout.worktree)
-            if lease.netns == self._site.netns and lease.kind is not LeaseKind.PROCESS
-            if (lease.holder.project, lease.holder.service, lease.holder.instance) in holders
+            if lease.netns == self._site.netns and _key(lease.holder) in holders
         ]
 
     def _misplaced(self, wanted: Sequence[Wanted], held: Sequence[Lease], terms: Terms) -> Iterator[int]:
@@ -134,11 +146,15 @@ class Leasing:
         return here not in promised and self._live.is_free(port, instead.transport)
 
     def release(self, names: Sequence[str]) -> Granted:
-        """Gives back the named services' ports, or all of this checkout's."""
+        """Gives back the named services' ports, or all of this checkout's, but none that is one process's own."""
         mine = self.store.leases(host=self._site.host, worktree=self.checkout.worktree)
         asked = {_split(name) for name in names}
         chosen = [lease for lease in mine if not names or (lease.holder.service, lease.holder.instance) in asked]
-        return Granted(self.store.release(chosen))
+        return self.give_back([lease for lease in chosen if lease.kind is not LeaseKind.PROCESS])
+
+    def give_back(self, leases: Sequence[Lease]) -> Granted:
+        """Gives back those of the leases that still stand."""
+        return Granted(self.store.release(leases))
 
     def leases(self, everyone: bool) -> Granted:
         """This project's leases, or everyone's, after taking back those whose holder is provably gone."""
@@ -170,16 +186,23 @@ class Leasing:
         preferred: int | None = None,
     ) -> LeaseRequest:
         udp = wanted.spec is not None and wanted.spec.protocol.lower() == "udp"
+        holder = Holder(
+            self.checkout.project,
+            self.checkout.worktree,
+            wanted.service,
+            wanted.instance,
+            here.identity() if terms.own else None,
+            _uid(),
+            _user(),
+        )
         return LeaseRequest(
             site=self._site,
-            holder=Holder(
-                self.checkout.project, self.checkout.worktree, wanted.service, wanted.instance, uid=_uid(), user=_user()
-            ),
+            holder=holder,
             offers=offers or iter(()),
             count=terms.count,
             contiguous=terms.contiguous,
             transport=Transport.UDP if udp else Transport.TCP,
-            kind=LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
+            kind=LeaseKind.PROCESS if terms.own else LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
             ttl=terms.ttl,
             preferred=preferred,
             avoid=avoid,
@@ -208,8 +231,9 @@ class Leasing:
         def is_free(port: int, transport: Transport) -> bool:
             return port in mine or self._live.is_free(port, transport)
 
+        now = self._clock()
         try:
-            leases = self.store.acquire(requests, is_free, self._clock())
+            leases = self.store.acquire(requests, is_free, now)
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
@@ -219,7 +243,7 @@ class Leasing:
             for lease in leases
             if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
         ]
-        return self._told(leases, moved)
+        return self._told(leases, moved).replace(new=frozenset(lease.token for lease in leases if lease.granted == now))
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
@@ -316,6 +340,11 @@ def whose(
         return "mine"
     same = project is not None and row.container is not None and row.container.project == project.name
     return "other-worktree" if other.project == checkout.project or same else "other-project"
+
+
+def _key(holder: Holder) -> tuple[object, ...]:
+    """What makes one holder another: not the user's name, say."""
+    return holder.project, holder.service, holder.instance, holder.process
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.journal import Journal
+    from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing, Terms
+    from portward.model import Lease
     from portward.sockets import SocketReader
     from portward.workspace import Checkout, Files
 
@@ -71,6 +73,7 @@ class Portward:
         self._folder = root or ""
         self._unseen: tuple[Skipped, ...] = ()
         self.live = Live(sockets, self.environment, self._narrate)
+        self._stores: dict[str, LeaseStore] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] = ".", *, narrate: Callable[[str], None] | None = None) -> Portward:
@@ -272,7 +275,7 @@ class Portward:
         key = f"find\0{self.root or self._folder}"
         request = PortRequest(key, asked, preferred, count, contiguous, transport)
         reserved = () if ports else self.live.reserved()
-        snapshot = Snapshot(self.live.read(udp=True), self._clock(), reserved=reserved, settings=settings)
+        snapshot = Snapshot(self.live.read(udp=True, owners=False), self._clock(), reserved=reserved, settings=settings)
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
             if all(self.live.is_free(port, transport) for port in group):
@@ -463,9 +466,13 @@ class Portward:
             raise UsageError("the project declares no port to lease", hint="name a service: `portward lease web`")
         return granted
 
-    def release(self, names: Sequence[str] = ()) -> Granted:
-        """Gives back the named services' leases, or all of this checkout's. Raises Unavailable where the store cannot be written."""
-        return self._leasing().release(names)
+    def release(self, names: Sequence[str] = (), *, leases: Sequence[Lease] | None = None) -> Granted:
+        """Gives back the named services' leases, or all of this checkout's, or just these `leases` if they still stand.
+
+        What belongs to one process alone is given back only as one of `leases`. Raises Unavailable where the store cannot be written.
+        """
+        leasing = self._leasing()
+        return leasing.release(names) if leases is None else leasing.give_back(leases)
 
     def leases(self, *, everyone: bool = False) -> Granted:
         """This project's leases, or everyone's; those of holders that are provably gone are taken back first, and told."""
@@ -559,7 +566,18 @@ class Portward:
             return self._readable_settings(*about)[0]
 
         place = checkout(self.root or self._folder)
-        return Leasing(place, settings, self.live, self.environment, self._clock, lambda: self._readable_project()[0])
+
+        def declared() -> Project | None:
+            return self._readable_project()[0]
+
+        return Leasing(place, settings, self.live, self.environment, self._clock, declared, self._store_at)
+
+    def _store_at(self, address: str) -> LeaseStore:
+        from portward.leases import open_store
+
+        if address not in self._stores:
+            self._stores[address] = open_store(address)
+        return self._stores[address]
 
     def _session(self, options: ComposeOptions | None) -> Session:
         from portward.change import Session, Texts

@@ -1,0 +1,176 @@
+"""The pytest plugin, in runs of pytest of their own: as it is installed, with workers, and where nobody uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portward.leases import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+
+
+@pytest.fixture
+def store(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder with a run of its own: this source, as if it were installed, and a lease store. The address of the store."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["pytest11"]
+    site = pytester.mkdir("site")
+    information = site / "portward-0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: portward\nVersion: 0\n")
+    entries = "".join(f"{name} = {module}\n" for name, module in declared.items())
+    (information / "entry_points.txt").write_text(f"[pytest11]\n{entries}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(SOURCE)]))
+    address = f"sqlite://{pytester.path}/state/leases.db"
+    monkeypatch.setenv("PORTWARD_STORE", address)
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    return address
+
+
+def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, timeout=100)
+
+
+USING = """
+import socket, threading, pytest
+from pathlib import Path
+
+def note(ports):
+    with open(Path(__file__).parent / "taken", "a") as file:
+        file.write("".join(f"{port}\\n" for port in ports))
+
+@pytest.mark.parametrize("turn", range(10))
+def test_one(free_port, turn):
+    with socket.create_server(("", free_port)), socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(("", free_port))
+        note([free_port])
+
+@pytest.mark.parametrize("turn", range(5))
+def test_several(free_ports, free_port, turn):
+    ports = [*free_ports(3), *free_ports(2, contiguous=True), *free_ports(), free_port]
+    assert len(set(ports)) == 7
+    assert ports[4] == ports[3] + 1
+    note(ports)
+
+@pytest.mark.parametrize("turn", range(5))
+def test_a_socket(leased_socket, turn):
+    address, port = leased_socket.getsockname()
+    assert address == "127.0.0.1"
+    with socket.create_connection((address, port), timeout=30):
+        leased_socket.accept()[0].close()
+    note([port])
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "4")], ids=["alone", "four workers"])
+def test_the_fixtures_give_ports(pytester: pytest.Pytester, store: str, workers: Sequence[str]) -> None:
+    """Each of a kind: they can be bound on TCP and UDP, a server answers, and at the end nothing is leased any more."""
+    pytester.makepyfile(USING)
+    run(pytester, *workers).assert_outcomes(passed=20)
+    assert len((pytester.path / "taken").read_text().split()) == 50
+    assert open_store(store).leases() == ()
+
+
+HOARDING = """
+import os, time, pytest
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+@pytest.mark.parametrize("worker", range(4))
+def test_all_at_once(free_ports, worker):
+    ports = [port for turn in range(50) for port in free_ports(2)]
+    (HERE / f"ports-{os.getpid()}").write_text("\\n".join(map(str, ports)))
+    while len(list(HERE.glob("ports-*"))) < 4:
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("home", ["of the user", "that is read only"])
+def test_workers_never_share_a_port(
+    pytester: pytest.Pytester, store: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """400 ports that four workers have at one time are 400 different ones, also where the user's store cannot be written."""
+    if home == "that is read only":
+        (pytester.path / "file").touch()
+        monkeypatch.setenv("PORTWARD_STORE", f"sqlite://{pytester.path}/file/leases.db")
+        monkeypatch.setenv("TMPDIR", str(pytester.mkdir("temporary")))
+    pytester.makepyfile(HOARDING)
+    run(pytester, "-n", "4").assert_outcomes(passed=4)
+    ports = [port for path in pytester.path.glob("ports-*") for port in path.read_text().split()]
+    assert len(ports) == len(set(ports)) == 400
+
+
+KILLED = """
+import os, signal
+def test_killed(free_ports):
+    free_ports(3)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_leaves_nothing(pytester: pytest.Pytester, store: str) -> None:
+    """What it had is taken back by the next run, which says of whom in the store's log."""
+    pytester.makepyfile(test_killed=KILLED)
+    run(pytester)
+    assert len(open_store(store).leases()) == 3
+    (pytester.path / "test_killed.py").unlink()
+    pytester.makepyfile("def test_next(free_port): pass")
+    run(pytester).assert_outcomes(passed=1)
+    assert open_store(store).leases() == ()
+    reasons = {gone.lease.reason for gone in open_store(store).reclaimed()}
+    assert reasons == {"test_killed.py::test_killed"}
+
+
+def test_who_uses_nothing_pays_nothing(pytester: pytest.Pytester, store: str) -> None:
+    """The plugin's own module is all that is loaded, from a source of at most 50 lines, and nothing is written."""
+    pytester.makepyfile(
+        """
+        import sys
+        def test_nothing():
+            assert {name for name in sys.modules if name.startswith("portward")} == {"portward", "portward.pytest_plugin"}
+        """
+    )
+    result = run(pytester, "-W", "error")
+    result.assert_outcomes(passed=1)
+    assert re.search(r"plugins: .*portward-0", result.stdout.str())
+    assert not (pytester.path / "state").exists()
+    assert len((SOURCE / "portward/pytest_plugin.py").read_text("utf-8").splitlines()) <= 50
+
+
+def test_the_fixtures_are_listed(pytester: pytest.Pytester, store: str) -> None:
+    """`pytest --fixtures` tells what each is for."""
+    result = run(pytester, "--fixtures")
+    result.stdout.fnmatch_lines(["free_ports*", "*no other test, worker or run has*", "leased_socket*"])
+
+
+def test_a_users_own_fixture_comes_first(pytester: pytest.Pytester, store: str) -> None:
+    """A conftest that has a `free_port` already keeps it, and the others work beside it."""
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef free_port(): return 1")
+    pytester.makepyfile("def test_own(free_port, leased_socket): assert free_port == 1")
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_ports_of_the_project_are_left_to_it(pytester: pytest.Pytester, store: str) -> None:
+    """What the project pins or publishes is given to no test: where the range has nothing else, there is none."""
+    pytester.path.joinpath("portward.toml").write_text(
+        '[ranges]\nother = "21000-21001"\n\n[[pin]]\nservice = "web"\nport = 21000\nreason = "x"\n'
+    )
+    pytester.path.joinpath("compose.yaml").write_text("services:\n  api:\n    image: x\n    ports: ['21001:80']\n")
+    pytester.makepyfile("def test_range(free_port): pass")
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*NoFreePort: No available ports found*"])
