@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from portward import cli, rules
 from tests import generated_docs
+from tests.installation import install
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytest_plugins = ["pytester"]
 
 ROOT = generated_docs.ROOT
 
@@ -55,8 +59,27 @@ def test_the_readmes_library_example_runs(tmp_path: Path, monkeypatch: pytest.Mo
     """The ten lines of the library do what they say."""
     text = (ROOT / "README.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setenv("PORTWARD_STORE", f"sqlite://{tmp_path}/state/leases.db")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_librarys_examples_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of the library's document does what it says, in a checkout of its own; those with tests are run by pytest."""
+    text = (ROOT / "docs/library.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    tests = [block for block in blocks if "def test_" in block]
+    install(pytester, monkeypatch)
+    pytester.path.joinpath(".git").mkdir()
+    pytester.path.joinpath(".env").write_text("PORT=3000\n")
+    for block in blocks:
+        if block not in tests:
+            done = pytester.run(sys.executable, "-c", block, timeout=100)
+            assert done.ret == 0, f"{block}\n{done.stderr.str()}"
+    path = pytester.makepyfile("".join(tests))
+    pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(path), timeout=100).assert_outcomes(
+        passed=3
+    )
 
 
 def test_links_exist() -> None:

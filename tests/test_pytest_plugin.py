@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from portward.leases import open_store
+from tests.installation import ROOT, install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 
 
 @pytest.fixture
 def store(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder with a run of its own: this source, as if it were installed, and a lease store. The address of the store."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["pytest11"]
-    site = pytester.mkdir("site")
-    information = site / "portward-0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: portward\nVersion: 0\n")
-    entries = "".join(f"{name} = {module}\n" for name, module in declared.items())
-    (information / "entry_points.txt").write_text(f"[pytest11]\n{entries}")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(SOURCE)]))
-    address = f"sqlite://{pytester.path}/state/leases.db"
-    monkeypatch.setenv("PORTWARD_STORE", address)
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS"):
-        monkeypatch.delenv(name, raising=False)
-    return address
+    """The address of the lease store of a run in which the plugin is installed."""
+    return install(pytester, monkeypatch)
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
