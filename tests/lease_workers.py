@@ -1,4 +1,7 @@
-"""Processes that ask a lease store, for its tests and measurements: `python -m tests.lease_workers take|kill ADDRESS …`."""
+"""Processes that ask a lease store, for its tests and measurements: `python -m tests.lease_workers take|kill ADDRESS …`.
+
+`take` asks the store itself, the library or the command line, as its last word says.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import random
 import select
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
@@ -17,9 +21,8 @@ from portward.model import ANY, Endpoint, Holder, PortRange, PortRequest, Readin
 from portward.sockets.bind import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from portward.leases import LeaseStore
     from portward.model import Lease
 
 PORTS = PortRange(20000, 29999)
@@ -39,17 +42,59 @@ def request(service: str, ports: PortRange = PORTS) -> LeaseRequest:
     return LeaseRequest(here.site(), Holder("/project", f"/project/{service}", service), offers())
 
 
-def take(store: LeaseStore, name: str, count: int) -> None:
+def take(address: str, name: str, count: int, way: str) -> None:
     """Takes leases when it is told to on stdin. Says when each was granted, and how long that took, in seconds."""
+    os.environ["PORTWARD_STORE"] = address
+    grant = WAYS[way](address)
     print("ready", flush=True)
     sys.stdin.readline()
     grants = []
     for number in range(count):
         asked = time.monotonic()
-        (lease,) = store.acquire([request(f"{name}-{number}")], is_free, time.time())
+        port, token = grant(f"{name}-{number}")
         granted = time.monotonic()
-        grants.append((lease.port, lease.token, granted, granted - asked))
+        grants.append((port, token, granted, granted - asked))
     print(json.dumps(grants), flush=True)
+
+
+def by_store(address: str) -> Callable[[str], tuple[int, str]]:
+    """The store's own grant."""
+    store = open_store(address)
+
+    def grant(service: str) -> tuple[int, str]:
+        (lease,) = store.acquire([request(service)], is_free, time.time())
+        return lease.port, lease.token
+
+    return grant
+
+
+def by_library(_address: str) -> Callable[[str], tuple[int, str]]:
+    """`portward.lease`: with all that it looks at besides the store."""
+    import portward
+
+    portward.lease(f"ready {os.getpid()}").release()  # what a program loads once is no part of a grant
+
+    def grant(service: str) -> tuple[int, str]:
+        (lease,) = portward.lease(service).leases
+        return lease.port, lease.token
+
+    return grant
+
+
+def by_command(_address: str) -> Callable[[str], tuple[int, str]]:
+    """`portward lease`: a process for each grant. What it prints is the port alone."""
+
+    def grant(service: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "portward", "lease", service]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return int(done.stdout), ""
+
+    return grant
+
+
+WAYS = {"store": by_store, "library": by_library, "command": by_command}
 
 
 def kill(address: str, kills: int, writers: int) -> None:
@@ -120,6 +165,6 @@ def _write_leases(address: str, number: int, write: int) -> NoReturn:
 if __name__ == "__main__":
     verb, address, *rest = sys.argv[1:]
     if verb == "take":
-        take(open_store(address), rest[0], int(rest[1]))
+        take(address, rest[0], int(rest[1]), rest[2])
     else:
         kill(address, int(rest[0]), int(rest[1]))

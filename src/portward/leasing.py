@@ -250,12 +250,12 @@ class Leasing:
 
         Processes are looked for only if somebody has a port that is declared, or decided elsewhere: no other is offered.
         """
-        from portward.occupancy import is_ours
-
         services: Sequence[Service] = project.services if project else ()
         declared = {port for service in services for spec in service.claims for port in spec.range or ()}
         if not any(row.port in declared or row.port in decided for row in reading.listeners if services):
             return set()
+        from portward.occupancy import is_ours
+
         return {
             row.port
             for row in self._live.read(udp=True).listeners
