@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 EVERY_FORM = [("127.0.0.1", None), ("0.0.0.0", None), ("::1", None), ("::", True), ("::", False)]
 
 
-@pytest.fixture(params=["linux", "psutil"])
-def reader(request: pytest.FixtureRequest) -> SocketReader:
-    """Each reader that this system can have."""
-    if request.param == "linux" and sys.platform != "linux":
+@pytest.fixture(params=["linux", "linux-proc", "psutil"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SocketReader:
+    """Each reader that this system can have, that of Linux with every way to find owners."""
+    name, _, way = request.param.partition("-")
+    if name == "linux" and sys.platform != "linux":
         pytest.skip("only on Linux")
-    return open_reader(request.param)
+    monkeypatch.setenv("PORTWARD_OWNERS", way)
+    return open_reader(name)
 
 
 def rows_of(

@@ -490,6 +490,7 @@ def test_a_process_that_ends_in_the_walk_is_passed_over(
         walked[:] = [pid]
         return sockets_of(pid, wanted)
 
+    monkeypatch.setenv("PORTWARD_OWNERS", "proc")
     monkeypatch.setattr(os, "readlink", kill_first)
     monkeypatch.setattr(_proc, "_sockets_of", note_pid)
     rows = {row.port: row for row in rows_of(child.facts["port"], port_of(mine))}

@@ -1,10 +1,11 @@
-"""Who listens on Linux: the kernel lists the sockets (`_netlink`), /proc names their owners (`_proc`)."""
+"""Who listens on Linux: the kernel lists the sockets (`_netlink`) and, to root, their owners (`_bpf`), else /proc (`_proc`)."""
 
 from __future__ import annotations
 
 import _socket as socket  # see _netlink
+import os
 
-from portward.errors import Unavailable
+from portward.errors import Unavailable, UsageError
 from portward.model import Endpoint, Listener, Owners, Process, Reading, Skipped, State, Transport
 from portward.sockets import _proc
 from portward.sockets._netlink import (
@@ -29,7 +30,7 @@ _UDP_STATES = 1 << CLOSE | 1 << ESTABLISHED  # a connected UDP socket holds its 
 
 
 class LinuxReader:
-    """Reads sockets with NETLINK_SOCK_DIAG and owners with /proc; starts no other program and needs no privilege."""
+    """Reads sockets with NETLINK_SOCK_DIAG, owners with BPF or /proc; starts no other program and needs no privilege."""
 
     name = "linux"
 
@@ -48,7 +49,7 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        owners, hidden_processes = _proc.socket_owners({row.inode for _, row in rows})
+        owners, hidden_processes = _owners({row.inode for _, row in rows})
         known: dict[int, Process | None] = {}
         listeners = [_listener(netns, row, owners.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
@@ -61,6 +62,23 @@ class LinuxReader:
     def cgroup(self, pid: int) -> str:
         """See `SocketReader.cgroup`."""
         return _proc.cgroup(pid)
+
+
+def _owners(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+    """See `_proc.socket_owners`, which is asked where the kernel does not tell at once, or where PORTWARD_OWNERS is "proc".
+
+    Raises UsageError where PORTWARD_OWNERS is set and neither "bpf" nor "proc".
+    """
+    way = os.environ.get("PORTWARD_OWNERS") or ("bpf" if os.geteuid() == 0 else "proc")
+    if way not in ("bpf", "proc"):
+        raise UsageError(f"{way!r} is no way to find owners", hint="PORTWARD_OWNERS is bpf or proc")
+    if way == "bpf":
+        from portward.sockets import _bpf
+
+        owners = _bpf.socket_owners(inodes)
+        if owners is not None:
+            return owners, False
+    return _proc.socket_owners(inodes)
 
 
 def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
