@@ -1,12 +1,16 @@
-"""Owners as the kernel tells them at once: the same as the walk over /proc finds, and where it cannot be asked, silence."""
+"""Owners as the kernel tells them at once: the same as the walk over /proc finds, and where it cannot be asked, a reason."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,23 +22,27 @@ from tests.conftest import need, need_root, port_of, run_code, unmet
 if sys.platform != "linux":
     pytest.skip("Linux alone", allow_module_level=True)
 
-from portward.sockets import _bpf, _btf, _linux, _proc
+from portward.sockets import _bpf, _btf, _linux, _owners, _proc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from tests.conftest import Listen, Spawn
 
 NOBODY = 65534
+F_SETSIG = 10  # <fcntl.h>
 
 # code for a process of its own: what both ways say of some sockets
 BOTH = """
-from portward.sockets import _bpf, _proc
+from portward.sockets import _bpf, _owners, _proc
 def both(*inodes):
-    found = _bpf.socket_owners(inodes)
+    try:
+        found = sorted(_bpf.socket_owners(inodes).items())
+    except _bpf.Unusable:
+        found = None
     walked, hidden = _proc.socket_owners(inodes)
-    return [found if found is None else sorted(found.items()), sorted(walked.items())]
+    return [found, sorted(walked.items())]
 def become_nobody():
     os.setgroups([])
     os.setgid(65534)
@@ -57,8 +65,33 @@ def answers(cache: Path) -> None:
     need_root()
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         pytest.skip("this kernel has no type information")
-    if _bpf.socket_owners(()) is None:
-        unmet("this kernel runs no BPF iterator for us")
+    try:
+        _bpf.socket_owners(())
+    except _bpf.Unusable as error:
+        unmet(f"this kernel runs no BPF iterator for us: {error}")
+
+
+@contextmanager
+def leased(path: Path) -> Iterator[None]:
+    """Whoever opens the file waits until the block ends (fcntl(2), "Leases"; at most /proc/sys/fs/lease-break-time)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as error:
+            pytest.skip(f"this file system has no leases: {error}")
+        fcntl.fcntl(descriptor, F_SETSIG, signal.SIGURG)  # ignored, unlike SIGIO
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for a condition. Fails after a long time."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def inode(held: socket.socket) -> int:
@@ -70,8 +103,14 @@ def both(inodes: Sequence[int]) -> dict[int, list[int]]:
     found = _bpf.socket_owners(inodes)
     walked, _ = _proc.socket_owners(inodes)
     assert found == walked
-    assert found is not None
     return found
+
+
+def not_usable() -> str:
+    """Why the kernel does not answer."""
+    with pytest.raises(_bpf.Unusable) as caught:
+        _bpf.socket_owners(())
+    return str(caught.value)
 
 
 @pytest.mark.usefixtures("answers")
@@ -158,14 +197,21 @@ def test_a_process_in_a_container_has_its_number_out_here(deeper: int, spawn: Sp
 
 @pytest.mark.usefixtures("answers")
 def test_where_proc_counts_otherwise_the_walk_answers() -> None:
-    """In a new pid namespace with the /proc of the old one our numbers would name other processes: we do not answer."""
+    """In a new pid namespace with the /proc of the old one the kernel's numbers would name other processes."""
     need("unshare")
     facts = run_code(
         BOTH
-        + "held = listen('127.0.0.1'); ready(both=both(inode(held)), me=os.readlink('/proc/self'), inode=inode(held))",
+        + """
+held = listen('127.0.0.1')
+said = []
+owners, hidden = _owners.socket_owners([inode(held)], said.append)
+ready(owners=sorted(owners.items()), me=int(os.readlink('/proc/self')), inode=inode(held), said=said)
+""",
         prefix=["unshare", "--pid", "--fork"],
+        env={**os.environ, "PORTWARD_OWNERS": "bpf"},
     )
-    assert facts["both"] == [None, [[facts["inode"], [int(facts["me"])]]]]
+    assert facts["owners"] == [[facts["inode"], [facts["me"]]]]
+    assert "another pid namespace" in facts["said"][0]
 
 
 @pytest.mark.usefixtures("answers")
@@ -198,25 +244,63 @@ os.waitpid(os.posix_spawn("/bin/true", ["true"], {}, file_actions=waits), 0)
 """,
         pipe,
     )
-    deadline = time.monotonic() + 10
-    while len(_proc.socket_owners([child.facts["inode"]])[0].get(child.facts["inode"], ())) < 2:
-        assert time.monotonic() < deadline
-    assert _bpf.socket_owners([child.facts["inode"]]) == {child.facts["inode"]: [child.pid]}
+    number = child.facts["inode"]
+    until(lambda: len(_proc.socket_owners([number])[0].get(number, ())) == 2)
+    assert _bpf.socket_owners([number]) == {number: [child.pid]}
     with pipe.open("wb"):
         child.stop()
 
 
 @pytest.mark.usefixtures("answers")
-def test_processes_that_come_and_go_do_no_harm(listen: Listen) -> None:
-    """What stays is told every time, whatever starts and ends meanwhile."""
-    mine = inode(listen())
-    churn = subprocess.Popen(["sh", "-c", "while :; do true | true; done"])
-    try:
-        for _ in range(100):
-            assert _bpf.socket_owners([mine]) == {mine: [os.getpid()]}
-    finally:
-        churn.kill()
-        churn.wait()
+def test_inside_execve_a_process_is_an_owner_only_where_nobody_else_is(spawn: Spawn, tmp_path: Path) -> None:
+    """There too it has all its parent has, until the kernel closes it. Here it hangs: its interpreter's file is leased."""
+    interpreter, script = tmp_path / "interpreter", tmp_path / "script"
+    shutil.copy(os.path.realpath("/bin/true"), interpreter)
+    script.write_text(f"#!{interpreter}\n")
+    script.chmod(0o755)
+    with leased(interpreter):
+        child = spawn(
+            """
+held = listen("127.0.0.1")
+starting = os.fork()
+if not starting:
+    os.execv(sys.argv[1], [sys.argv[1]])
+ready(inode=os.fstat(held.fileno()).st_ino, starting=starting)
+sys.stdin.readline()
+held.close()
+""",
+            script,
+        )
+        number, starting = child.facts["inode"], child.facts["starting"]
+        until(lambda: _bpf.socket_owners([number]) == {number: [child.pid]})  # a fork is an owner up to its execve
+        assert _proc.socket_owners([number])[0] == {number: [child.pid, starting]}
+        assert child.process.stdin is not None
+        child.process.stdin.write("\n")
+        child.process.stdin.flush()
+        until(lambda: _proc.socket_owners([number])[0] == {number: [starting]})
+        assert _bpf.socket_owners([number]) == {number: [starting]}
+    until(lambda: _bpf.socket_owners([number]) == {})
+    child.stop()
+
+
+@pytest.mark.usefixtures("answers")
+def test_processes_that_come_and_go_are_never_owners(spawn: Spawn) -> None:
+    """What stays is told every time, and it alone, while its programs start and end."""
+    child = spawn("""
+import threading
+held = listen("127.0.0.1")
+def churn():
+    while True:
+        os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+for _ in range(3):
+    threading.Thread(target=churn, daemon=True).start()
+ready(inode=os.fstat(held.fileno()).st_ino)
+sys.stdin.read()
+os._exit(0)
+""")
+    for _ in range(100):
+        assert _bpf.socket_owners([child.facts["inode"]]) == {child.facts["inode"]: [child.pid]}
+    child.stop()
 
 
 @pytest.mark.usefixtures("answers")
@@ -291,6 +375,7 @@ def test_a_cache_that_makes_no_sense_is_made_anew(spoil: Callable[[str], str], c
     [
         ("file.f_inode", "inode.i_ino"),
         ("task_struct.group_leader", "task_struct.thread_pid"),
+        ("task_struct.mm", "task_struct.thread_pid"),
         ("pid.level", "pid.numbers"),
         ("inode.i_ino", "pid.level"),
     ],
@@ -299,7 +384,7 @@ def test_plausible_but_wrong_offsets_give_no_wrong_answer(one: str, other: str, 
     """The kernel's verifier refuses them, or we do not find ourselves in what it says: the walk has to answer."""
     cache.write_text(swap(cache.read_text(), one, other))
     assert _btf.cached() is not None
-    assert _bpf.socket_owners(()) is None
+    assert not_usable()
 
 
 @pytest.mark.usefixtures("answers")
@@ -395,7 +480,7 @@ def test_on_another_architecture_it_does_not_try(machine: str, monkeypatch: pyte
     other = os.uname_result((*system[:4], machine))
     monkeypatch.setattr(os, "uname", lambda: other)
     monkeypatch.setattr(_bpf, "_ask", lambda _number: pytest.fail("it tried"))
-    assert _bpf.socket_owners(()) is None
+    assert machine in not_usable()
 
 
 @pytest.mark.usefixtures("answers")
@@ -404,56 +489,113 @@ def test_without_type_information_it_does_not_answer(
 ) -> None:
     """CONFIG_DEBUG_INFO_BTF is off, or what is there is something else."""
     monkeypatch.setattr(_btf, "_BTF", "/none")
-    assert _bpf.socket_owners(()) is None
+    assert "/none" in not_usable()
     cache.unlink()
     for content in (b"", b"\0" * 100, b"\x9f\xeb\x01\0" + b"\xff" * 200):
         (tmp_path / "btf").write_bytes(content)
         monkeypatch.setattr(_btf, "_BTF", str(tmp_path / "btf"))
-        assert _bpf.socket_owners(()) is None
+        assert not_usable()
         assert not cache.exists()
+
+
+def test_the_verifier_says_why_it_refuses_a_program(monkeypatch: pytest.MonkeyPatch, answers: None) -> None:
+    """Its log comes with the reason, and to who asks with -v."""
+    monkeypatch.setattr(_bpf, "_program", lambda _offsets: _bpf._nothing()[8:])  # returns what it never set
+    with pytest.raises(_bpf.Unusable, match="refuses the program") as caught:
+        _bpf.socket_owners(())
+    assert "R0 !read_ok" in caught.value.log
+    monkeypatch.setenv("PORTWARD_OWNERS", "bpf")
+    said: list[str] = []
+    _owners.socket_owners([1], said.append)
+    assert any("R0 !read_ok" in line for line in said)
+    assert "refuses the program" in said[-1]
 
 
 # --- which way is taken ----------------------------------------------------------------------------------------------
 
+ALL, BPF_ALONE, BOTH_NEEDED, NONE = 0x1FFFFFFFFFF, 1 << 39, 1 << 39 | 1 << 38, 0
+
 
 @pytest.mark.parametrize(
-    ("forced", "user", "works", "expected"),
+    ("forced", "held", "processes", "works", "expected"),
     [
-        ("", 0, True, ["bpf"]),
-        ("", 0, False, ["bpf", "proc"]),
-        ("", 1000, True, ["proc"]),
-        ("bpf", 1000, True, ["bpf"]),
-        ("bpf", 1000, False, ["bpf", "proc"]),
-        ("proc", 0, True, ["proc"]),
+        ("", ALL, 500, True, ["bpf"]),
+        ("", ALL, 500, False, ["bpf", "proc"]),
+        ("", ALL, 5, True, ["proc"]),
+        ("", BPF_ALONE, 500, True, ["proc"]),
+        ("", BOTH_NEEDED, 500, True, ["bpf"]),
+        ("", NONE, 500, True, ["proc"]),
+        ("bpf", ALL, 5, True, ["bpf"]),
+        ("bpf", NONE, 500, True, ["proc"]),
+        ("bpf", ALL, 500, False, ["bpf", "proc"]),
+        ("proc", ALL, 500, True, ["proc"]),
     ],
 )
-def test_the_way_is_chosen_by_user_and_environment(
-    forced: str, user: int, works: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
+def test_the_way_is_chosen_by_what_may_be_done_and_by_what_it_costs(
+    forced: str, held: int, processes: int, works: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root asks the kernel, others walk; PORTWARD_OWNERS forces one; where the kernel does not answer, the walk does."""
+    """PORTWARD_OWNERS forces one, whatever it costs; where the kernel does not answer, the walk does."""
     ways: list[str] = []
 
-    def by_bpf(inodes: Collection[int]) -> dict[int, list[int]] | None:
+    def by_bpf(inodes: Collection[int]) -> dict[int, list[int]]:
         ways.append("bpf")
-        return {inode: [1] for inode in inodes} if works else None
+        if not works:
+            raise _bpf.Unusable("not today")
+        return {inode: [1] for inode in inodes}
 
-    def by_walk(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
-        ways.append("proc")
+    def by_walk(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
+        if pids is None:
+            ways.append("proc")
         return {inode: [1] for inode in inodes}, False
 
     monkeypatch.setattr(_bpf, "socket_owners", by_bpf)
     monkeypatch.setattr(_proc, "socket_owners", by_walk)
-    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(_owners, "_status", lambda: {b"CapEff": b"%x" % held, b"NSpid": b"\t7"})
+    monkeypatch.setattr(os, "listdir", lambda _path: [*map(str, range(processes)), "self", "net"])
     monkeypatch.setenv("PORTWARD_OWNERS", forced)
-    assert _linux._owners([7]) == ({7: [1]}, False)
+    said: list[str] = []
+    assert _owners.socket_owners([7], said.append) == ({7: [1]}, False)
     assert ways == expected
+    assert said[-1].startswith("owners by BPF" if expected[-1] == "bpf" else "owners by a walk")
 
 
-def test_a_way_that_is_none_is_bad_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_that_is_none_is_bad_usage(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     """PORTWARD_OWNERS is bpf or proc."""
     monkeypatch.setenv("PORTWARD_OWNERS", "magic")
     with pytest.raises(UsageError):
-        _linux.LinuxReader().read()
+        _linux.LinuxReader().read(ports={port_of(listen())})
+
+
+def test_without_a_socket_nobody_is_asked_for_owners() -> None:
+    """A port that nobody has costs neither a look at processes nor the modules for it."""
+    facts = run_code("""
+from portward.sockets._linux import LinuxReader
+with socket.socket() as held:
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+read = LinuxReader().read(ports={port}).listeners
+ready(loaded=sorted({"ctypes", "portward.sockets._owners", "portward.sockets._bpf"} & {*sys.modules}))
+""")
+    assert facts["loaded"] == []
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("way", ["bpf", "proc"])
+def test_a_socket_of_a_hidden_first_process_is_hidden(
+    way: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel may keep process 1 from BPF and from ptrace alike: what nobody has may be its own."""
+    sockets_of = _proc._sockets_of
+
+    def kept(pid: int, wanted: dict[str, int]) -> set[int]:
+        if pid == 1:
+            raise PermissionError
+        return sockets_of(pid, wanted)
+
+    monkeypatch.setattr(_proc, "_sockets_of", kept)
+    monkeypatch.setenv("PORTWARD_OWNERS", way)
+    mine = inode(listen())
+    assert _owners.socket_owners([mine, 2**40], lambda _step: None) == ({mine: [os.getpid()]}, True)
 
 
 @pytest.mark.usefixtures("answers")

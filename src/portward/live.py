@@ -32,7 +32,7 @@ class Live:
         if self._sockets is None:
             from portward.sockets import open_reader
 
-            self._sockets = open_reader()
+            self._sockets = open_reader(narrate=self._narrate)
         return self._sockets
 
     def read(

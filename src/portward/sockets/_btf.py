@@ -14,13 +14,15 @@ MEMBERS = (
     "file.f_inode",
     "inode.i_ino",
     "task_struct.group_leader",
+    "task_struct.in_execve",
+    "task_struct.mm",
+    "task_struct.real_parent",
     "task_struct.thread_pid",
-    "task_struct.vfork_done",
     "pid.level",
     "pid.numbers",
 )
 _BTF = "/sys/kernel/btf/vmlinux"
-_LARGEST_OFFSET, _LARGEST_TYPE, _LARGEST_CACHE = (1 << 15) - 1, 1 << 24, 4096
+_LARGEST_OFFSET, _LARGEST_TYPE, _LARGEST_CACHE = 8 * (1 << 15) - 1, 1 << 24, 4096
 
 _STRUCT, _UNION, _FUNC = 4, 5, 12  # BTF_KIND_…
 # what follows a type of each kind: so many bytes, and so many for each of its members
@@ -31,7 +33,7 @@ _SIZES = (
 
 
 def read() -> dict[str, int]:
-    """The offset of each of `MEMBERS` in bytes, and the number of `ITERATOR`. Goes into the cache too, if that can be.
+    """The offset of each of `MEMBERS` in bits, and the number of `ITERATOR`. Goes into the cache too, if that can be.
 
     Raises OSError, ValueError, LookupError or struct.error where this kernel does not tell.
     """
@@ -87,7 +89,7 @@ def _write_cache(offsets: dict[str, int]) -> None:
 
 
 def _offsets(btf: bytes) -> dict[str, int]:
-    """Where the members in `MEMBERS` are in their structures, in bytes, and the number of `ITERATOR`.
+    """Where the members in `MEMBERS` are in their structures, in bits, and the number of `ITERATOR`.
 
     `btf` is the kernel's type information (Documentation/bpf/btf.rst). Raises ValueError where it has not all of them.
     """
@@ -115,11 +117,11 @@ def _offsets(btf: bytes) -> dict[str, int]:
             called, kind, bits = unpack(btf, place)
             bits &= 0xFFFFFF if info >> 31 else 0xFFFFFFFF
             if called == name:
-                return int(bits // 8)
+                return int(bits)
             if not called and unpack(btf, positions[kind])[1] >> 24 & 0x1F in (_STRUCT, _UNION):
                 inner = member(positions[kind], name)
                 if inner is not None:
-                    return int(bits // 8) + inner
+                    return int(bits) + inner
         return None
 
     for path in MEMBERS:

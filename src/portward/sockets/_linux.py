@@ -1,11 +1,10 @@
-"""Who listens on Linux: the kernel lists the sockets (`_netlink`) and, to root, their owners (`_bpf`), else /proc (`_proc`)."""
+"""Who listens on Linux: the kernel lists the sockets (`_netlink`), `_owners` finds who has them open."""
 
 from __future__ import annotations
 
 import _socket as socket  # see _netlink
-import os
 
-from portward.errors import Unavailable, UsageError
+from portward.errors import Unavailable
 from portward.model import Endpoint, Listener, Owners, Process, Reading, Skipped, State, Transport
 from portward.sockets import _proc
 from portward.sockets._netlink import (
@@ -21,7 +20,7 @@ from portward.sockets._netlink import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 _HELD = 1 << LISTEN | 1 << BOUND_INACTIVE
@@ -30,9 +29,12 @@ _UDP_STATES = 1 << CLOSE | 1 << ESTABLISHED  # a connected UDP socket holds its 
 
 
 class LinuxReader:
-    """Reads sockets with NETLINK_SOCK_DIAG, owners with BPF or /proc; starts no other program and needs no privilege."""
+    """Reads sockets with NETLINK_SOCK_DIAG, owners by BPF or in /proc; starts no other program and needs no privilege."""
 
     name = "linux"
+
+    def __init__(self, narrate: Callable[[str], None] | None = None) -> None:
+        self._narrate = narrate or (lambda _step: None)
 
     def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
         """See `SocketReader.read`."""
@@ -49,11 +51,18 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        owners, hidden_processes = _owners({row.inode for _, row in rows})
+        owners, hidden_processes = self._owners({row.inode for _, row in rows} - {0})
         known: dict[int, Process | None] = {}
         listeners = [_listener(netns, row, owners.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
+
+    def _owners(self, inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+        if not inodes:
+            return {}, False
+        from portward.sockets import _owners
+
+        return _owners.socket_owners(inodes, self._narrate)
 
     def ancestry(self, process: Process) -> tuple[Process, ...]:
         """See `SocketReader.ancestry`."""
@@ -62,23 +71,6 @@ class LinuxReader:
     def cgroup(self, pid: int) -> str:
         """See `SocketReader.cgroup`."""
         return _proc.cgroup(pid)
-
-
-def _owners(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
-    """See `_proc.socket_owners`, which is asked where the kernel does not tell at once, or where PORTWARD_OWNERS is "proc".
-
-    Raises UsageError where PORTWARD_OWNERS is set and neither "bpf" nor "proc".
-    """
-    way = os.environ.get("PORTWARD_OWNERS") or ("bpf" if os.geteuid() == 0 else "proc")
-    if way not in ("bpf", "proc"):
-        raise UsageError(f"{way!r} is no way to find owners", hint="PORTWARD_OWNERS is bpf or proc")
-    if way == "bpf":
-        from portward.sockets import _bpf
-
-        owners = _bpf.socket_owners(inodes)
-        if owners is not None:
-            return owners, False
-    return _proc.socket_owners(inodes)
 
 
 def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
