@@ -70,7 +70,7 @@ def socket_owners(inodes: Collection[int]) -> dict[int, list[int]]:
     try:
         known = os.fstat(witness.fileno()).st_ino
         found = _ask(number, {known, *inodes} - {0})
-    except (OSError, ValueError, LookupError, ImportError, struct.error) as error:
+    except (OSError, ValueError, LookupError, AttributeError, ImportError, struct.error) as error:
         raise Unusable(str(error)) from error
     finally:
         witness.close()
@@ -112,17 +112,24 @@ def _told(iterator: int, wanted: set[int]) -> Iterator[tuple[int, ...]]:
 
 def _system_call(number: int) -> Callable[[int, bytes], int]:
     """bpf(2) as a function of a command and its attributes. Raises OSError where the kernel refuses."""
-    import ctypes
+    import _ctypes  # what `ctypes` is built on: all that is needed, for a third of its start-up
 
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
+    class Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "l"
+
+    class Function(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+        _restype_ = Long
+
+    program = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]
+    syscall = Function(_ctypes.dlsym(program, "syscall"))
 
     def bpf(command: int, attributes: bytes) -> int:
         for _attempt in range(_ATTEMPTS):
             result = int(syscall(number, command, attributes, len(attributes)))
             if result >= 0:
                 return result
-            code = ctypes.get_errno()
+            code = _ctypes.get_errno()
             if code != errno.EAGAIN:  # the verifier stops for a signal
                 break
         raise OSError(code, os.strerror(code))
@@ -132,28 +139,29 @@ def _system_call(number: int) -> Callable[[int, bytes], int]:
 
 def _load(bpf: Callable[[int, bytes], int], kind: int, program: bytes, attach_type: int = 0, attach_to: int = 0) -> int:
     """The descriptor of a program that the kernel took. Raises OSError where we may not, Unusable where it is not sound."""
-    import ctypes
+    from array import array
 
-    code, license_ = ctypes.create_string_buffer(program, len(program)), ctypes.create_string_buffer(b"GPL")
-    log = ctypes.create_string_buffer(_LOG_BYTES)
+    code, license_ = array("B", program), array("B", b"GPL\0")
 
-    def load(level: int) -> int:
-        logs = (level, _LOG_BYTES, ctypes.addressof(log)) if level else (0, 0, 0)
-        places = ctypes.addressof(code), ctypes.addressof(license_)
+    def load(*logs: int) -> int:
+        places = code.buffer_info()[0], license_.buffer_info()[0]
         return bpf(
             _BPF_PROG_LOAD,
             struct.pack(_PROG_LOAD, kind, len(program) // 8, *places, *logs, b"portward", attach_type, attach_to),
         )
 
     try:
-        return load(0)
+        return load(0, 0, 0)
     except OSError as refused:
         if refused.errno == errno.EPERM:
             raise
+        log = array("B", bytes(_LOG_BYTES))
         try:
-            return load(1)  # once more, to be told why
+            return load(1, _LOG_BYTES, log.buffer_info()[0])  # once more, to be told why
         except OSError:
-            raise Unusable(f"the kernel refuses the program: {refused.strerror}", log.value.decode()) from None
+            raise Unusable(
+                f"the kernel refuses the program: {refused.strerror}", log.tobytes().rstrip(b"\0").decode()
+            ) from None
 
 
 class _Assembler:

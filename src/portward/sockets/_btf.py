@@ -5,7 +5,6 @@ They differ from kernel to kernel. Reading them takes some 70 ms, hence they are
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 
@@ -37,9 +36,11 @@ def read() -> dict[str, int]:
 
     Raises OSError, ValueError, LookupError or struct.error where this kernel does not tell.
     """
+    from contextlib import suppress
+
     with open(_BTF, "rb") as file:
         offsets = _offsets(file.read())
-    with contextlib.suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # then they are read again each time
         _write_cache(offsets)
     return offsets
 
@@ -47,7 +48,7 @@ def read() -> dict[str, int]:
 def cached() -> dict[str, int] | None:
     """What `read` once found on this kernel, or None: no file, one of another kernel or user, or one that makes no sense."""
     try:
-        with open(os.open(_cache(), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="ascii") as file:
+        with open(os.open(_cache(), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
             key, *lines = file.read(_LARGEST_CACHE).splitlines()
             if os.fstat(file.fileno()).st_uid != os.geteuid() or key != _kernel():
                 return None
@@ -80,7 +81,7 @@ def _write_cache(offsets: dict[str, int]) -> None:
     temporary = f"{path}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w", encoding="ascii") as file:
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join([_kernel(), *(f"{name} {offset}" for name, offset in offsets.items()), ""]))
         os.replace(temporary, path)
     except (OSError, ValueError):

@@ -95,15 +95,11 @@ def _listener(
             known[pid] = _proc.process(pid)
     processes = tuple(found for pid in sorted(pids) if (found := known[pid]) is not None)
     transport = Transport.UDP if row.protocol == _UDP else Transport.TCP
-    return Listener(
-        endpoint=Endpoint(row.address, row.port, transport, row.v6only),
-        state=State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND,
-        user=_proc.user_name(row.uid) if row.inode else None,
-        owners=Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE,
-        processes=processes,
-        netns=netns,
-        note=_note(row),
-    )
+    state = State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND
+    user = _proc.user_name(row.uid) if row.inode else None
+    owners = Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE
+    endpoint = Endpoint(row.address, row.port, transport, row.v6only)
+    return Listener(endpoint, state, user, owners, processes, None, netns, None, None, _note(row))
 
 
 def _note(row: SocketRow) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 WAYS = ("bpf", "proc")
-_FEW_PROCESSES = 40  # up to here the walk costs less than to load a program
+_FEW_PROCESSES = 30  # up to here the walk costs less than to load a program
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
 
 
