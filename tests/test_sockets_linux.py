@@ -490,6 +490,7 @@ def test_a_process_that_ends_in_the_walk_is_passed_over(
         walked[:] = [pid]
         return sockets_of(pid, wanted)
 
+    monkeypatch.setenv("PORTWARD_OWNERS", "proc")
     monkeypatch.setattr(os, "readlink", kill_first)
     monkeypatch.setattr(_proc, "_sockets_of", note_pid)
     rows = {row.port: row for row in rows_of(child.facts["port"], port_of(mine))}
@@ -571,6 +572,19 @@ def test_a_process_name_may_hold_anything(name: str, tmp_path: Path) -> None:
     assert found.parent == os.getpid()
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_command_longer_than_one_piece_is_read_in_full(
+    more: int, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What /proc tells comes in as many pieces as it needs, also where the last one is full."""
+    child = spawn("ready()", "x" * 1000)
+    command = tuple(map(str, child.process.args))  # type: ignore[arg-type]
+    monkeypatch.setattr(_proc, "_PIECE", (sum(len(os.fsencode(word)) + 1 for word in command) + more) // 2)
+    found = _proc.process(child.pid)
+    assert found is not None
+    assert found.command == command
+
+
 @pytest.mark.parametrize(
     ("comm", "command", "expected"),
     [
@@ -593,8 +607,8 @@ def test_a_user_without_a_name_is_shown_by_number() -> None:
     assert _proc.user_name(3_999_999_999) == "3999999999"
 
 
-def test_the_user_of_a_process_that_may_not_be_dumped_is_not_its_folders(spawn: Spawn) -> None:
-    """After setuid the folder in /proc belongs to root; the process does not."""
+def test_the_user_of_a_process_that_may_not_be_dumped_is_its_own(spawn: Spawn) -> None:
+    """After setuid most that /proc has of a process belongs to root; the process does not."""
     need_root()
     child = spawn("os.setgroups([]); os.setgid(65534); os.setuid(65534); ready()")
     found = _proc.process(child.pid)

@@ -155,6 +155,36 @@ def test_control_c_while_an_engine_is_silent() -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
+ENDING = """
+import atexit, sys
+atexit.register(print, "the end")
+sys.argv = ["portward", *sys.argv[1:]]
+from portward.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("query", "status"), [("5432", 0), ("no such service", 1)])
+def test_the_program_ends_in_good_order(query: str, status: int) -> None:
+    """It leaves without taking the interpreter apart, but what was registered for the end is done, and all is written."""
+    done = subprocess.run([sys.executable, "-c", ENDING, "catalog", query], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout.endswith("the end\n")
+
+
+def test_last_words_that_are_lost_are_no_success() -> None:
+    """What is written after the answer, and cannot be, is told by the exit status that Python has for it."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", ENDING, "catalog", "5432", "--quiet"],
+            stdout=full,
+            env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    assert done.returncode == 120
+
+
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Control-C is exit 130."""
 

@@ -6,6 +6,7 @@ import os
 
 from portward.errors import UsageError
 from portward.model import ANY, Endpoint, Listener, PortRange, Reading, Refusal, State, Transport
+from portward.wording import forwarding_engine, is_interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Live:
         if self._sockets is None:
             from portward.sockets import open_reader
 
-            self._sockets = open_reader()
+            self._sockets = open_reader(narrate=self._narrate)
         return self._sockets
 
     def read(
@@ -72,8 +73,6 @@ class Live:
 
     def _labelled(self, row: Listener, roots: Roots) -> Listener:
         """The row with the project that its process was started in, and with the service that its program's name tells."""
-        from portward.wording import forwarding_engine, is_interpreter
-
         if row.container is not None:
             folder = row.container.folder
             return row.replace(container=row.container.replace(folder=os.path.realpath(folder))) if folder else row

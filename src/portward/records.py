@@ -68,10 +68,10 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
         cls = type(self)
-        unknown = changes.keys() - set(cls._fields)
-        if unknown:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
-        return cls(*(changes.get(field, getattr(self, field)) for field in cls._fields))
+        values = [changes.pop(field) if field in changes else getattr(self, field) for field in cls._fields]
+        if changes:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
+        return cls(*values)
 
 
 def astuple(record: Record) -> tuple[Any, ...]:

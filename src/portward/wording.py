@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from portward.model import Listener, Owners, Process, State
 
 _INTERPRETERS = (
@@ -15,7 +13,8 @@ _FORWARDERS = {
     "conmon": "podman", "rootlessport": "podman", "containers-rootlessport": "podman", "slirp4netns": "podman",
     "pasta": "podman", "pasta.avx2": "podman",
 }  # fmt: skip
-_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
+_IN_URL = r"(://[^\s:/@]*:)[^\s/@]+@"
+_QUOTED = frozenset(" \"'$`\\|&;<>()*?")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _LONGEST_COMMAND = 60
 
@@ -34,14 +33,19 @@ def forwarding_engine(row: Listener) -> str | None:
 def command_line(process: Process, longest: int = _LONGEST_COMMAND) -> str:
     """The command as one would type it, the program without its folder, cut to `longest` characters."""
     typed = (process.command[0].rpartition("/")[2], *process.command[1:]) if process.command else ()
-    words = (word if word and not set(word) & set(" \"'$`\\|&;<>()*?") else f"'{word}'" for word in typed)
+    words = [word if word and _QUOTED.isdisjoint(word) else f"'{word}'" for word in typed]
     return shown(" ".join(words), longest)
 
 
 def shown(text: str, longest: int = 200) -> str:
     """A text from outside, safe to print: no control characters, no password of a URL, at most `longest` characters."""
-    text = _PASSWORD.sub(r"\1***@", text)
-    text = "".join(char if char.isprintable() else "?" for char in text[: longest + 1])
+    if "://" in text:
+        import re
+
+        text = re.sub(_IN_URL, r"\1***@", text)
+    text = text[: longest + 1]
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -96,9 +96,15 @@ class Roots:
 
     def __init__(self) -> None:
         self._markers: dict[str, frozenset[str]] = {}
+        self._found: dict[str, str | None] = {}
 
     def of(self, start: str) -> str | None:
         """`find_root` for an absolute path."""
+        if start not in self._found:
+            self._found[start] = self._search(start)
+        return self._found[start]
+
+    def _search(self, start: str) -> str | None:
         with_settings = with_compose = None
         for folder in _upward(start):
             markers = self._markers_of(folder)

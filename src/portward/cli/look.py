@@ -22,10 +22,10 @@ def add_ls(parser: Declares) -> None:
 
 def ls(arguments: Arguments) -> int:
     """`portward ls`"""
-    from portward.render import documents, text
+    from portward import render
 
     reading = open_ward(arguments).ls(arguments.query, udp=arguments.udp, all_netns=arguments.all_netns)
-    show(arguments, lambda: documents.ls(reading), lambda: text.ls(reading, arguments.query))
+    show(arguments, lambda: render.documents.ls(reading), lambda: render.text.ls(reading, arguments.query))
     return 1 if arguments.query and not reading.listeners else 0
 
 
@@ -36,10 +36,10 @@ def add_who(parser: Declares) -> None:
 
 def who(arguments: Arguments) -> int:
     """`portward who`"""
-    from portward.render import documents, text
+    from portward import render
 
     answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns)
-    show(arguments, lambda: documents.who(answer), lambda: text.who(answer, time.time()))
+    show(arguments, lambda: render.documents.who(answer), lambda: render.text.who(answer, time.time()))
     return 0 if all(row.listeners for row in answer.ports) else 1
 
 
@@ -52,7 +52,7 @@ def add_find(parser: Declares) -> None:
 
 def find(arguments: Arguments) -> int:
     """`portward find`"""
-    from portward.render import documents
+    from portward import render
 
     asked = parse_port(arguments.port) if arguments.port is not None else None
     if asked and len(asked.ports) > 1:
@@ -68,7 +68,7 @@ def find(arguments: Arguments) -> int:
         ports=parse_range(arguments.range) if arguments.range else None,
         transport=asked.transport if asked else Transport.TCP,
     )
-    show(arguments, lambda: documents.find(ports), lambda: map(str, ports))
+    show(arguments, lambda: render.documents.find(ports), lambda: map(str, ports))
     return 0
 
 
@@ -78,8 +78,8 @@ def add_catalog(parser: Declares) -> None:
 
 def catalog(arguments: Arguments) -> int:
     """`portward catalog`"""
-    from portward.render import documents, text
+    from portward import render
 
     entries = open_ward(arguments).catalog(arguments.query)
-    show(arguments, lambda: documents.catalog(entries), lambda: text.catalog(entries, arguments.query))
+    show(arguments, lambda: render.documents.catalog(entries), lambda: render.text.catalog(entries, arguments.query))
     return 0 if entries else 1

@@ -42,7 +42,7 @@ def add_check(parser: Declares) -> None:
 
 def check(arguments: Arguments) -> int:
     """`portward check`"""
-    from portward.render import documents, text
+    from portward import render
 
     if arguments.json and arguments.format in ("sarif", "github"):
         raise UsageError(f"--json and --format {arguments.format} exclude each other")
@@ -52,7 +52,7 @@ def check(arguments: Arguments) -> int:
         _print_for_ci(answer, arguments.format)
     else:
         full = arguments.verbose or arguments.fail_on == Severity.NOTE
-        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint(), full))
+        show(arguments, lambda: render.documents.check(answer), lambda: render.text.check(answer, paint(), full))
     worst = answer.worst()
     return 1 if worst is not None and worst.rank >= Severity(arguments.fail_on).rank else 0
 
@@ -71,17 +71,21 @@ def _print_for_ci(answer: Check, form: str) -> None:
 
 def glance(arguments: Arguments) -> int:
     """`portward` alone: the project's state where there is a project, else what listens."""
-    from portward.render import documents, text
+    from portward import render
 
     ward = open_ward(arguments)
     if ward.root is not None:
         answer = ward.check()
-        show(arguments, lambda: documents.check(answer), lambda: text.check(answer, paint(), arguments.verbose))
+        show(
+            arguments,
+            lambda: render.documents.check(answer),
+            lambda: render.text.check(answer, paint(), arguments.verbose),
+        )
         return 1 if answer.worst() is Severity.ERROR else 0
     if not arguments.quiet:
         print(f"{NO_PROJECT}. Showing what listens on this machine.", file=sys.stderr)
     reading = ward.ls()
-    show(arguments, lambda: documents.ls(reading), lambda: text.ls(reading, ()))
+    show(arguments, lambda: render.documents.ls(reading), lambda: render.text.ls(reading, ()))
     return 0
 
 

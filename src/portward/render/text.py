@@ -34,16 +34,13 @@ class Paint:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
     """Aligned columns, two blanks apart; those of the indexes in `right` to the right. The last is cut at `WIDTH`."""
-    cells = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    lines = []
-    for row in cells:
-        aligned = (
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append(_cut("  ".join(aligned).rstrip()))
-    return lines
+    cells = [head, *rows]
+    columns = []
+    for index, column in enumerate(zip(*cells, strict=True)):
+        width = max(map(len, column))
+        align = str.rjust if index in right else str.ljust
+        columns.append([align(cell, width) for cell in column])
+    return [_cut("  ".join(row).rstrip()) for row in zip(*columns, strict=True)]
 
 
 def _cut(line: str) -> str:

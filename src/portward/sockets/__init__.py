@@ -13,7 +13,7 @@ from portward.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Protocol
 
     from portward.model import Process, Reading
@@ -50,16 +50,16 @@ if TYPE_CHECKING:
             """The control group path of a process, "" where there is none or it may not be seen."""
 
 
-def open_reader(name: str | None = None) -> SocketReader:
+def open_reader(name: str | None = None, narrate: Callable[[str], None] | None = None) -> SocketReader:
     """The reader called `name` ("linux" or "psutil"), else by `PORTWARD_SOCKETS`, else the best one for this system.
 
-    Raises UsageError for a name that is not a reader's.
+    `narrate` is told how it reads, where that may differ. Raises UsageError for a name that is not a reader's.
     """
     name = name or os.environ.get("PORTWARD_SOCKETS") or ("linux" if sys.platform == "linux" else "psutil")
     if name == "linux":
         from portward.sockets._linux import LinuxReader
 
-        return LinuxReader()
+        return LinuxReader(narrate)
     if name == "psutil":
         try:
             from portward.sockets._psutil import PsutilReader

@@ -1,4 +1,4 @@
-"""Who listens on Linux: the kernel lists the sockets (`_netlink`), /proc names their owners (`_proc`)."""
+"""Who listens on Linux: the kernel lists the sockets (`_netlink`), `_owners` finds who has them open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from portward.sockets._netlink import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 _HELD = 1 << LISTEN | 1 << BOUND_INACTIVE
@@ -29,9 +29,12 @@ _UDP_STATES = 1 << CLOSE | 1 << ESTABLISHED  # a connected UDP socket holds its 
 
 
 class LinuxReader:
-    """Reads sockets with NETLINK_SOCK_DIAG and owners with /proc; starts no other program and needs no privilege."""
+    """Reads sockets with NETLINK_SOCK_DIAG, owners by BPF or in /proc; starts no other program and needs no privilege."""
 
     name = "linux"
+
+    def __init__(self, narrate: Callable[[str], None] | None = None) -> None:
+        self._narrate = narrate or (lambda _step: None)
 
     def read(
         self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None, owners: bool = True
@@ -50,11 +53,18 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        pids, hidden_processes = _proc.socket_owners({row.inode for _, row in rows}) if owners else ({}, False)
+        pids, hidden_processes = self._owners({row.inode for _, row in rows} - {0}) if owners else ({}, False)
         known: dict[int, Process | None] = {}
         listeners = [_listener(netns, row, pids.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
+
+    def _owners(self, inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+        if not inodes:
+            return {}, False
+        from portward.sockets import _owners
+
+        return _owners.socket_owners(inodes, self._narrate)
 
     def ancestry(self, process: Process) -> tuple[Process, ...]:
         """See `SocketReader.ancestry`."""
@@ -87,15 +97,11 @@ def _listener(
             known[pid] = _proc.process(pid)
     processes = tuple(found for pid in sorted(pids) if (found := known[pid]) is not None)
     transport = Transport.UDP if row.protocol == _UDP else Transport.TCP
-    return Listener(
-        endpoint=Endpoint(row.address, row.port, transport, row.v6only),
-        state=State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND,
-        user=_proc.user_name(row.uid) if row.inode else None,
-        owners=Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE,
-        processes=processes,
-        netns=netns,
-        note=_note(row),
-    )
+    state = State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND
+    user = _proc.user_name(row.uid) if row.inode else None
+    owners = Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE
+    endpoint = Endpoint(row.address, row.port, transport, row.v6only)
+    return Listener(endpoint, state, user, owners, processes, None, netns, None, None, _note(row))
 
 
 def _note(row: SocketRow) -> str | None:

@@ -16,24 +16,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+_PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
 _ANCESTORS = 64
 
 
-def socket_owners(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+def socket_owners(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
     """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
 
     Every owner of a shared socket is found. A socket that no process has open (its descriptor is in flight in a message,
     it belongs to the kernel, or to a process in a foreign pid namespace) has no entry. Threads that do not share their
-    process's descriptors are not looked at.
+    process's descriptors are not looked at; a program that is just being started may still be an owner of what its parent
+    has. With `pids`, only those processes are looked at.
     """
     wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
     owners: dict[int, list[int]] = {}
     if not wanted:
         return owners, False
     hidden = not os.path.exists("/proc/1")  # mounted with hidepid
-    for pid in _pids():
+    for pid in _pids() if pids is None else pids:
         try:
             found = _sockets_of(pid, wanted)
         except PermissionError:
@@ -75,19 +77,12 @@ def process(pid: int) -> Process | None:
     except OSError:
         return None
     head, _, tail = stat.rpartition(b")")
-    fields = tail.split()
+    fields = tail.split(None, 20)
     command = _command(pid)
+    name = _name(head.partition(b"(")[2].decode(errors="replace"), command)
     ticks = int(fields[19])
-    return Process(
-        pid=pid,
-        name=_name(head.partition(b"(")[2].decode(errors="replace"), command),
-        command=command,
-        user=_user(pid),
-        cwd=_cwd(pid),
-        started=_boot_time() + ticks / os.sysconf("SC_CLK_TCK"),
-        start_ticks=ticks,
-        parent=int(fields[1]) or None,
-    )
+    started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return Process(pid, name, command, _user(pid), _cwd(pid), started, ticks, int(fields[1]) or None, None)
 
 
 def ancestry(child: Process) -> tuple[Process, ...]:
@@ -124,8 +119,14 @@ def user_name(uid: int) -> str:
 
 
 def _read(pid: int, name: str) -> bytes:
-    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-        return file.readall()
+    descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = piece = os.read(descriptor, _PIECE)
+        while len(piece) == _PIECE:
+            data += (piece := os.read(descriptor, _PIECE))
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _command(pid: int) -> tuple[str, ...]:
@@ -144,13 +145,11 @@ def _name(comm: str, command: tuple[str, ...]) -> str:
 
 
 def _user(pid: int) -> str | None:
-    # the folder's owner is not enough: it is root for a process that may not be dumped
+    # the effective user, always; of what is inside the folder, not for a process that may not be dumped (fs/proc/base.c)
     try:
-        status = _read(pid, "status")
+        return user_name(os.stat(f"/proc/{pid}").st_uid)
     except OSError:
         return None
-    start = status.find(b"\nUid:")
-    return user_name(int(status[start + 5 : start + 80].split()[1])) if start >= 0 else None
 
 
 def _cwd(pid: int) -> str | None:

@@ -1,0 +1,72 @@
+"""Which way finds the owners of sockets: the kernel tells at once (`_bpf`), or a walk over /proc (`_proc`).
+
+Both give the same answer. Where the kernel may be asked and that is the cheaper, it is; whatever stands against it, the walk
+answers. PORTWARD_OWNERS is "bpf" or "proc" for who wants one of them whatever it costs, else the choice is made here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from portward.errors import UsageError
+from portward.sockets import _proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+WAYS = ("bpf", "proc")
+_FEW_PROCESSES = 30  # up to here the walk costs less than to load a program
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
+
+
+def socket_owners(inodes: Collection[int], narrate: Callable[[str], None]) -> tuple[dict[int, list[int]], bool]:
+    """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
+
+    See `_proc.socket_owners`. `narrate` is told which way was taken. Raises UsageError where PORTWARD_OWNERS is no way.
+    """
+    forced = os.environ.get("PORTWARD_OWNERS") or None
+    if forced not in (None, *WAYS):
+        raise UsageError(f"{forced!r} is no way to find owners", hint=f"PORTWARD_OWNERS is {' or '.join(WAYS)}")
+    reason = "PORTWARD_OWNERS" if forced == "proc" else _objection() or (None if forced else _dear())
+    if reason is None:
+        from portward.sockets import _bpf
+
+        try:
+            owners = _bpf.socket_owners(inodes)
+        except _bpf.Unusable as error:
+            reason = str(error)
+            for line in error.log.splitlines():
+                narrate(f"  {line}")
+        else:
+            narrate("owners by BPF: one pass of the kernel over all open files")
+            # a kernel may keep its first process from all eyes
+            of_init, hidden = _proc.socket_owners([inode for inode in inodes if inode not in owners], pids=(1,))
+            return owners | of_init, hidden
+    narrate(f"owners by a walk over /proc, not by BPF: {reason}")
+    return _proc.socket_owners(inodes)
+
+
+def _objection() -> str | None:
+    """Why the kernel is not even asked, or None: we may not, or it would number processes otherwise than /proc does."""
+    try:
+        fields = _status()
+        held = int(fields[b"CapEff"], 16)
+        namespaces = len(fields[b"NSpid"].split())  # from that of /proc to our own
+    except (OSError, LookupError, ValueError):
+        return "/proc does not show what we may do"
+    if not held >> _CAP_SYS_ADMIN & 1 and not held >> _CAP_BPF & held >> _CAP_PERFMON & 1:
+        return "neither root nor CAP_BPF and CAP_PERFMON"
+    return "/proc is that of another pid namespace" if namespaces > 1 else None
+
+
+def _status() -> dict[bytes, bytes]:
+    """The fields of /proc/self/status (proc_pid_status(5))."""
+    with open("/proc/self/status", "rb", buffering=0) as file:
+        return dict(line.split(b":", 1) for line in file.readall().splitlines())
+
+
+def _dear() -> str | None:
+    """Why the walk is the cheaper, or None."""
+    processes = sum(map(str.isdecimal, os.listdir("/proc")))
+    return f"only {processes} processes" if processes <= _FEW_PROCESSES else None
