@@ -40,6 +40,16 @@ GUIDE_LOOP = f'for port in {" ".join(GUIDE_PORTS)}; do lsof -i :$port || echo "P
 SMALL = states.State(listeners=10, processes=20)
 LARGE = states.State(listeners=100, processes=200)
 BUSY = states.State(listeners=100, processes=200, connections=2_000)
+CROWDED = states.State(listeners=1_000, processes=1_000)
+PSUTIL = """
+import psutil
+facts = ["pid", "name", "cmdline", "username", "cwd", "create_time"]
+processes = {}
+for row in psutil.net_connections("inet"):
+    if row.pid is not None and row.pid not in processes:
+        processes[row.pid] = psutil.Process(row.pid).as_dict(facts)
+    print(row.laddr, row.status, processes.get(row.pid))
+"""
 HELP = {
     "rounds": "how often each pair is measured (default: 21)",
     "quick": "5 rounds",
@@ -105,10 +115,13 @@ def main() -> int:
 
 
 def install(venv: Path) -> Path:
-    """Installs this checkout as a user does: built, and compiled to bytecode by pip."""
+    """Installs this checkout, and psutil, as a user does: built, and compiled to bytecode by the newest pip."""
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     pip = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", str(CHECKOUT)], check=True)
+    subprocess.run(
+        [*pip, "install", "--upgrade", "pip"], check=True
+    )  # its launcher of commands costs less than older ones
+    subprocess.run([*pip, "install", str(CHECKOUT), "psutil"], check=True)
     return venv
 
 
@@ -121,7 +134,8 @@ def measure(folder: Path, rounds: int) -> None:
         os.chdir(home)
         print("\n".join(facts(folder / "python")), flush=True)
         print(f"CPU time of whole processes, medians of {rounds} rounds", flush=True)
-        results = [*_on_small(folder, rounds), *_on_large(folder, rounds), *_on_busy(folder, rounds)]
+        measures = (_on_small, _on_large, _on_busy, _on_crowded)
+        results = [result for measure_on in measures for result in measure_on(folder, rounds)]
     head = ["work", "ours ms", "peer ms", "ratio", "goal", "met"]
     print("\n".join(table([head, *(result.row() for result in results)])))
 
@@ -156,6 +170,11 @@ def _on_busy(folder: Path, rounds: int) -> list[Result]:
         return compare([_ls(folder, BUSY)], rounds)
 
 
+def _on_crowded(folder: Path, rounds: int) -> list[Result]:
+    with _state(CROWDED):
+        return compare([*_everything(folder, CROWDED), *_one(folder, CROWDED)], rounds)
+
+
 @contextmanager
 def _state(state: states.State) -> Iterator[None]:
     with states.running(state):
@@ -188,6 +207,44 @@ def _ls(folder: Path, state: states.State) -> Work:
     )
 
 
+def _everything(folder: Path, state: states.State) -> list[Work]:
+    """Everything that listens on TCP, or on UDP too, with its owners and what they are."""
+    ports = [str(port) for port in state.tcp_ports]
+    name = f"({state.processes:,} processes, {state.listeners:,} listeners)"
+    ls = Command([str(folder / "portward"), "ls"], ports)
+    psutil = Command([str(folder / "python"), "-c", PSUTIL], ports)
+    return [
+        Work(
+            f"ls --udp {name} : ss -ltnup",
+            Command([*ls.words, "--udp"], ports),
+            Command(["ss", "-ltnup"], ports),
+            goal=1 / 6,
+        ),
+        Work(f"ls {name} : lsof -i -P -n", ls, Command(["lsof", "-i", "-P", "-n"], ports), goal=1 / 12),
+        Work(f"ls {name} : psutil", ls, psutil, goal=1 / 10),
+    ]
+
+
+def _one(folder: Path, state: states.State) -> list[Work]:
+    """All owners of one port."""
+    port = str(state.tcp_ports[-1])
+    who = Command([str(folder / "portward"), "who", port], [port])
+    return [
+        Work(
+            f"who PORT ({state.processes:,} processes) : ss -ltnp sport = :PORT",
+            who,
+            Command(["ss", "-ltnp", f"sport = :{port}"], [port]),
+            goal=1 / 10,
+        ),
+        Work(
+            f"who PORT ({state.processes:,} processes) : lsof -i :PORT",
+            who,
+            Command(["lsof", "-i", f":{port}"], ["(LISTEN)"]),
+            goal=1 / 20,
+        ),
+    ]
+
+
 def _start(folder: Path) -> Work:
     """A question about one free port: hardly more than the start of Python, which is the peer here."""
     return Work(
@@ -214,7 +271,7 @@ def _lease(folder: Path) -> Work:
 
 def compare(works: Sequence[Work], rounds: int) -> list[Result]:
     """Measures works and peers in turn. A work whose peer is missing is left out."""
-    works = [work for work in works if shutil.which("lsof") or "lsof" not in " ".join(work.peer.words)]
+    works = [work for work in works if _is_there(work.peer)]
     for work in works:
         _prove(work.ours)
         _prove(work.peer)
@@ -223,6 +280,13 @@ def compare(works: Sequence[Work], rounds: int) -> list[Result]:
         for work, found in zip(works, pairs, strict=True):
             found.append((cpu_seconds(work.ours.words), cpu_seconds(work.peer.words)))
     return [Result(work, found) for work, found in zip(works, pairs, strict=True)]
+
+
+def _is_there(peer: Command) -> bool:
+    """Whether the peer is installed: a program of this system, or psutil in the venv that is measured."""
+    if PSUTIL in peer.words:
+        return not subprocess.run([peer.words[0], "-c", "import psutil"], stderr=subprocess.DEVNULL).returncode
+    return all(shutil.which(tool) for tool in ("lsof", "ss") if tool in " ".join(peer.words).split())
 
 
 def _prove(command: Command) -> None:

@@ -551,12 +551,27 @@ def test_the_way_is_chosen_by_what_may_be_done_and_by_what_it_costs(
     monkeypatch.setattr(_bpf, "socket_owners", by_bpf)
     monkeypatch.setattr(_proc, "socket_owners", by_walk)
     monkeypatch.setattr(_owners, "_status", lambda: {b"CapEff": b"%x" % held, b"NSpid": b"\t7"})
-    monkeypatch.setattr(os, "listdir", lambda _path: [*map(str, range(processes)), "self", "net"])
+    monkeypatch.setattr(_owners, "_dear", lambda: "few" if processes < 100 else None)
     monkeypatch.setenv("PORTWARD_OWNERS", forced)
     said: list[str] = []
     assert _owners.socket_owners([7], said.append) == ({7: [1]}, False)
     assert ways == expected
     assert said[-1].startswith("owners by BPF" if expected[-1] == "bpf" else "owners by a walk")
+
+
+def test_few_processes_are_walked(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """To load a program costs more than to look at some dozens; to read the type information for one look, more than at hundreds."""
+    for few, many, kept, expected in [
+        (10**7, 10**8, True, "few"),
+        (1, 10**8, True, "none"),
+        (1, 10**8, False, "kept"),
+        (1, 2, False, "none"),
+    ]:
+        monkeypatch.setattr(_owners, "_FEW_PROCESSES", few)
+        monkeypatch.setattr(_owners, "_MANY_PROCESSES", many)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent.parent) if kept else "/dev/null")
+        reason = _owners._dear()
+        assert expected in (reason or "none")
 
 
 def test_a_way_that_is_none_is_bad_usage(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:

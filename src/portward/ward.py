@@ -10,7 +10,6 @@ import errno
 import os
 import time
 
-from portward.answers import Check, RuleDoc, Services, Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
@@ -37,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.answers import Changes, Verified
+    from portward.answers import Changes, Check, RuleDoc, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.journal import Journal
@@ -126,6 +125,8 @@ class Portward:
 
         Raises InvalidPort for what is not a port.
         """
+        from portward.answers import WhoAnswer
+
         wanted = [(argument, port) for argument in map(parse_port, ports) for port in argument.ports]
         reading = self.live.read(
             udp=any(argument.transport is Transport.UDP for argument, _ in wanted),
@@ -139,6 +140,7 @@ class Portward:
 
     def _who(self, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:
         from portward import catalog
+        from portward.answers import Who
         from portward.remedies import stops
 
         endpoints = [Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host)]
@@ -177,6 +179,7 @@ class Portward:
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
         from portward import preflight
+        from portward.answers import Check
 
         checks, reading = preflight.look(self.live, ports, all_netns)
         refused = dict.fromkeys(check for check in checks if not check.available)
@@ -191,6 +194,7 @@ class Portward:
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
         from portward import rules, survey
+        from portward.answers import Check
 
         settings = self.settings()
         project = self.project(options, settings=settings)
@@ -210,6 +214,7 @@ class Portward:
         import sys
 
         from portward import rules
+        from portward.answers import RuleDoc
 
         docs = []
         for name, rule in rules.checks().items():
@@ -243,6 +248,7 @@ class Portward:
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
         from portward import survey
+        from portward.answers import Services
 
         settings = self.settings()
         project = self.project(options, settings=settings)

@@ -57,6 +57,14 @@ def cached() -> dict[str, int] | None:
         return None
 
 
+def is_kept() -> bool:
+    """Whether what `read` finds is there at the next look too. Never by root in the home of another user."""
+    nearest = os.path.dirname(_cache())
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    return os.lstat(nearest).st_uid == os.geteuid() and os.path.isdir(nearest) and os.access(nearest, os.W_OK)
+
+
 def _cache() -> str:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
@@ -70,14 +78,10 @@ def _kernel() -> str:
 
 
 def _write_cache(offsets: dict[str, int]) -> None:
-    """Writes only where the nearest folder that exists is our own: never as root into the home of another user."""
-    path = _cache()
-    folder = nearest = os.path.dirname(path)
-    while not os.path.lexists(nearest):
-        nearest = os.path.dirname(nearest)
-    if os.lstat(nearest).st_uid != os.geteuid():
+    if not is_kept():
         return
-    os.makedirs(folder, 0o700, exist_ok=True)
+    path = _cache()
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

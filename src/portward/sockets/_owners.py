@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 WAYS = ("bpf", "proc")
-_FEW_PROCESSES = 30  # up to here the walk costs less than to load a program
+_FEW_PROCESSES = 120  # most of them the kernel's own threads; up to here a walk costs less than to load a program
+_MANY_PROCESSES = 1_500  # from here a walk costs more than to read the kernel's type information for a single look
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
 
 
@@ -67,6 +68,16 @@ def _status() -> dict[bytes, bytes]:
 
 
 def _dear() -> str | None:
-    """Why the walk is the cheaper, or None."""
-    processes = sum(map(str.isdecimal, os.listdir("/proc")))
-    return f"only {processes} processes" if processes <= _FEW_PROCESSES else None
+    """Why the walk is the cheaper, or None: an estimate that costs nothing.
+
+    The links of /proc are its folders, with one for each process of the whole machine (fs/proc/root.c). In a container that
+    may be far too many, but then it costs no more than to load the program.
+    """
+    from portward.sockets import _btf
+
+    processes = os.stat("/proc").st_nlink
+    if processes <= _FEW_PROCESSES:
+        return f"some {processes} processes are few"
+    if processes < _MANY_PROCESSES and not _btf.is_kept():
+        return "what the kernel tells of its structures cannot be kept"
+    return None
