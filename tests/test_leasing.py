@@ -12,7 +12,7 @@ import pytest
 
 from portward.conventions import Terms
 from portward.errors import NoFreePort, Unavailable
-from portward.leases import SPACING, open_store
+from portward.leases import LOOKS_APART, SPACING, open_store
 from portward.model import LeaseKind, PortRange, Reading, Transport
 from portward.sockets import bind
 from portward.ward import Portward
@@ -152,6 +152,42 @@ def test_a_worktree_that_is_gone_is_told(place: Place) -> None:
     told = place.ward().leases()
     assert [lease.port for lease in told.leases] == [kept]
     assert told.remarks == (f"{gone} of web ({feature.root}) was taken back: its folder {feature.root} is gone",)
+
+
+def test_a_store_does_not_only_grow(place: Place) -> None:
+    """Who is granted a port looks for holders that are gone, once an hour: nobody must ask for the list. It tells them later."""
+    feature = linked(place, "feature")
+    place.lease("first")
+    (gone,) = feature.lease("web")
+    shutil.rmtree(feature.root)
+    for hour in range(3):
+        assert gone in {lease.port for lease in place.store.leases()}
+        place.now += LOOKS_APART + 1
+        place.lease(f"job{hour}", f"task{hour}")
+        place.lease(f"other{hour}")
+    assert gone not in {lease.port for lease in place.store.leases()}
+    assert [each.lease.port for each in place.store.reclaimed()] == [gone]
+    assert f"{gone} of web ({feature.root}) was taken back" in place.ward().leases().remarks[0]
+
+
+ENDED = """
+from portward.conventions import Terms
+from portward.model import PortRange
+from portward.ward import Portward
+granted = Portward.open(sys.argv[1]).lease(["job"], Terms(ports=PortRange(int(sys.argv[2]), int(sys.argv[2])), own=True))
+ready(port=granted.leases[0].port)
+"""
+
+
+def test_where_no_port_is_left_the_dead_give_theirs(place: Place, free_port: int) -> None:
+    """A process that has ended without a word keeps nobody from its port."""
+    environment = {**os.environ, **place.environment}
+    assert run_code(ENDED, place.root, free_port, env=environment)["port"] == free_port
+    (lease,) = place.store.leases()
+    assert lease.kind is LeaseKind.PROCESS
+    place.now = lease.granted + 1
+    assert place.lease("web", ports=PortRange(free_port, free_port)) == [free_port]
+    assert [each.lease for each in place.store.reclaimed()] == [lease]
 
 
 def test_a_clock_that_is_set_back_changes_nothing(place: Place) -> None:

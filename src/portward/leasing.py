@@ -12,7 +12,7 @@ from contextlib import suppress
 from portward import conventions
 from portward.conventions import Terms, Wanted, declared_ports
 from portward.errors import NoFreePort, Unavailable
-from portward.leases import LeaseRequest, address, here, open_store
+from portward.leases import LOOKS_APART, LeaseRequest, address, here, open_store
 from portward.model import (
     ANY,
     Endpoint,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from portward.leases import LeaseStore
     from portward.live import Live
-    from portward.model import Project, Service, Settings
+    from portward.model import Project, Reclaimed, Service, Settings
     from portward.workspace import Checkout
 
 
@@ -94,7 +94,7 @@ class Leasing:
         except Unavailable:  # what is wrong is told where something must be granted
             return self._grant(wanted, terms)
         if known is None or misplaced:
-            return self._grant(wanted, terms, misplaced)
+            return self._grant_with_room(wanted, terms, misplaced)
         kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
         return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
 
@@ -158,9 +158,7 @@ class Leasing:
         """This project's leases, or everyone's, after taking back those whose holder is provably gone."""
         remarks: tuple[str, ...] = ()
         try:
-            self.store.reclaim(
-                self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
-            )
+            self._take_back()
             remarks = tuple(
                 f"{gone.lease.port} of {gone.lease.holder.service} ({gone.lease.holder.worktree}) was taken back: {gone.why}"
                 for gone in self.store.reclaimed(project=None if everyone else self.checkout.project)
@@ -169,6 +167,12 @@ class Leasing:
             remarks = (f"nothing could be taken back: {error.message}",)
         found = self.store.leases() if everyone else self.store.leases(project=self.checkout.project)
         return self._told(found, remarks)
+
+    def _take_back(self) -> tuple[Reclaimed, ...]:
+        """Takes back what those had who are provably gone."""
+        return self.store.reclaim(
+            self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
+        )
 
     def _told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
         here_now = [lease for lease in leases if (lease.host, lease.netns) == (self._site.host, self._site.netns)]
@@ -208,6 +212,19 @@ class Leasing:
             preferred=preferred,
             avoid=avoid,
         )
+
+    def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
+        """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
+        with suppress(Unavailable):
+            if self.store.looked() < self._clock() - LOOKS_APART:
+                self._take_back()
+        try:
+            return self._grant(wanted, terms, avoid)
+        except NoFreePort:
+            with suppress(Unavailable):
+                if self._take_back():
+                    return self._grant(wanted, terms, avoid)
+            raise
 
     def _grant(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         project = self._declared()
