@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from portward.answers import Changes, Check, RuleDoc, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
+    from portward.conventions import Terms
     from portward.journal import Journal
     from portward.leases import LeaseStore
-    from portward.leasing import Granted, Leasing, Terms
+    from portward.leasing import Granted, Leasing
     from portward.model import Lease
     from portward.sockets import SocketReader
     from portward.workspace import Checkout, Files
@@ -464,7 +465,7 @@ class Portward:
         Asking again gives the same ports. Not promised: that no program outside of Portward binds one. Raises NoFreePort where
         the offers end, UsageError for terms that make no sense.
         """
-        from portward.leasing import Terms
+        from portward.conventions import Terms
 
         granted = self._leasing().lease(names, terms or Terms())
         if not names and not granted.leases:
@@ -489,8 +490,7 @@ class Portward:
 
         Raises NoProject outside of any project.
         """
-        from portward.conventions import variables
-        from portward.leasing import Terms
+        from portward.conventions import Terms, variables
 
         project = self.project()
         leasing = self._leasing()
@@ -521,7 +521,7 @@ class Portward:
     def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
         """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""
         from portward.answers import Verified
-        from portward.leasing import whose
+        from portward.ownership import whose
         from portward.workspace import Roots, checkout
 
         roots = Roots()
