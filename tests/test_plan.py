@@ -294,6 +294,19 @@ def test_the_smallest_set_of_moves(
     assert not stuck
 
 
+def test_a_port_on_the_hosts_network_moves_with_its_container_alone() -> None:
+    """Its published number does nothing, so `set` refuses it; with the container, what tells the process its port moves too."""
+    files = {
+        "compose.yaml": "services:\n  a: {image: x, network_mode: host, environment: {PORT: 80}, ports: ['5000:80']}\n"
+    }
+    with pytest.raises(NoPlan, match="on the host's network") as refused:
+        _moved(files)
+    assert refused.value.line == 2
+    moved = _moved(files, container=True)["compose.yaml"]
+    assert "PORT: 7001" in moved
+    assert "'7001:7001'" in moved
+
+
 def test_what_no_move_can_clear_is_told() -> None:
     """Two pins on one port, and a pinned port that is held."""
     project = _stack("1:1", "1:2")

@@ -10,7 +10,7 @@ from portward.answers import Change, Changes
 from portward.errors import InvalidFile, NoPlan, UsageError
 from portward.formats.splice import diff, splice
 from portward.formats.text import Lines
-from portward.plan import Move, Plan, plan, prove
+from portward.plan import Move, Plan, claims_of, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from portward.arguments import Wish
     from portward.formats.markdown import PortRow
     from portward.journal import Journal, Undo
-    from portward.model import Edit, Link, Project, Settings
+    from portward.model import Edit, Link, PortSpec, Project, Settings
     from portward.workspace import Files
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -146,7 +146,7 @@ def _rows(project: Project) -> Iterator[PortRow]:
     from portward.formats.markdown import PortRow
 
     for service in (*project.services, *project.inactive):
-        for spec in service.claims:
+        for spec in map(service.claim, service.entries):
             protocol = "" if spec.protocol.lower() == "tcp" else f"/{spec.protocol.lower()}"
             yield PortRow(
                 service.name,
@@ -170,17 +170,16 @@ def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> 
 
 def _overlaps(project: Project) -> set[tuple[str, str]]:
     """The pairs of services that publish overlapping ports; a service with itself too."""
-    by_port: dict[tuple[int, str], list[Link]] = {}
-    for link in project.links:
-        if link.entry is not None and project.service(link.service):
-            for port in link.entry.range or ():
-                by_port.setdefault((port, link.entry.protocol.lower()), []).append(link)
+    by_port: dict[tuple[int, str], list[tuple[str, PortSpec]]] = {}
+    for link, spec in claims_of(project):
+        for port in spec.range or ():
+            by_port.setdefault((port, spec.protocol.lower()), []).append((link.service, spec))
     return {
-        (one.service, two.service)
-        for links in by_port.values()
-        for index, one in enumerate(links)
-        for two in links[index + 1 :]
-        if one.entry and two.entry and one.entry.overlaps(two.entry)
+        (name, other)
+        for claims in by_port.values()
+        for index, (name, spec) in enumerate(claims)
+        for other, second in claims[index + 1 :]
+        if spec.overlaps(second)
     }
 
 

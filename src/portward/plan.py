@@ -82,6 +82,13 @@ class _Planner:
         """Plans one move."""
         entry = move.link.entry
         assert entry is not None
+        service = self._project.service(move.link.service)
+        if service is not None and service.host_network and entry.origin == "compose" and not move.container:
+            raise _refusal(
+                f"{service.name} is on the host's network, where its `ports:` do nothing: its process binds {entry.target} itself",
+                entry,
+                "--container also moves what tells the process its port",
+            )
         overridden = sorted(set(entry.variables) & set(self._project.overridden))
         if overridden:
             hint = f"`unset {overridden[0]}` first, or set it there"
@@ -247,44 +254,54 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
     """The smallest set of published ports whose move clears every conflict, and what no move can clear, in sentences.
 
     In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`); besides, of
-    two entries that overlap one must go. A service in `pinned` keeps its ports.
+    two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network.
     """
-    links = [link for link in project.links if link.entry is not None and project.service(link.service)]
-    at = {link.entry.place: link for link in links if link.entry}
+    kept = {service.name: "is on the host's network" for service in project.services if service.host_network}
+    kept.update(dict.fromkeys(pinned, "is pinned"))
+    claims = list(claims_of(project))
+    at = {claim.place: link for link, claim in claims}
     blocked: dict[int, Link] = {}
     stuck: list[str] = []
     for finding in findings:
         link = next((at[place] for place in finding.locations if place in at), None)
         if finding.rule not in ("address-in-use", "claimed-by-other-project") or link is None:
             continue
-        if link.service in pinned:
-            stuck.append(f"{link.service} is pinned: {finding.message}")
+        if link.service in kept:
+            stuck.append(f"{link.service} {kept[link.service]}: {finding.message}")
         else:
             blocked[id(link)] = link
     pairs = [
         (one, two)
-        for index, one in enumerate(links)
-        for two in links[index + 1 :]
-        if one.entry
-        and two.entry
-        and one.entry.overlaps(two.entry)
-        and id(one) not in blocked
-        and id(two) not in blocked
+        for index, (one, claim) in enumerate(claims)
+        for two, other in claims[index + 1 :]
+        if claim.overlaps(other) and id(one) not in blocked and id(two) not in blocked
     ]
-    cover = _cover(pairs, pinned, stuck)
+    cover = _cover(pairs, kept, stuck)
     return [*blocked.values(), *cover], stuck
 
 
-def _cover(pairs: Sequence[tuple[Link, Link]], pinned: Collection[str], stuck: list[str]) -> list[Link]:
-    """The fewest links that touch every pair; of equals, those that stand later."""
+def claims_of(project: Project) -> Iterator[tuple[Link, PortSpec]]:
+    """The published ports of the active services, each with what the service really asks the host for."""
+    for link in project.links:
+        service = project.service(link.service)
+        if service is None or link.entry is None or not service.replicas:
+            continue
+        claim = service.claim(link.entry)
+        if not service.host_network or claim in service.claims:
+            yield link, claim
+
+
+def _cover(pairs: Sequence[tuple[Link, Link]], kept: Mapping[str, str], stuck: list[str]) -> list[Link]:
+    """The fewest links that touch every pair; of equals, those that stand later. A service in `kept` cannot move, for its reason."""
     edges: list[tuple[int, int]] = []
     links: dict[int, Link] = {}
     chosen: set[int] = set()
     order: dict[int, int] = {}
     for one, two in pairs:
-        free = [link for link in (one, two) if link.service not in pinned]
+        free = [link for link in (one, two) if link.service not in kept]
         if not free:
-            stuck.append(f"{one.service} and {two.service} are pinned to the same port")
+            reasons = (f"{name} {kept[name]}" for name in dict.fromkeys((one.service, two.service)))
+            stuck.append(f"{' and '.join(reasons)}: both want the same port")
         for link in (one, two):
             links[id(link)] = link
             order.setdefault(id(link), len(order))

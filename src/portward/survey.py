@@ -66,7 +66,7 @@ def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
     free: dict[PortSpec | str, int] = {}
     taken = taken_ports(snapshot)
     for service in snapshot.project.services:
-        for spec in service.claims if service.name in names else ():
+        for spec in service.claims if service.name in names and not service.host_network else ():
             key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
             transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
             port = free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
@@ -109,7 +109,7 @@ def report(snapshot: Snapshot, service: Service) -> ServiceReport:
     ports = []
     for spec in service.ports:
         valid = spec.range is not None or spec.published in (None, "0")
-        found = occupancy(snapshot, service, spec) if spec.side == "host" and valid else None
+        found = occupancy(snapshot, service, service.claim(spec)) if spec.side == "host" and valid else None
         containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
         endpoints = tuple(row.endpoint for row in containers)
         state, holders = (found.state, found.holders) if found else (None, ())

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from portward.journal import Journal
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing, Terms
-    from portward.model import Lease
+    from portward.model import Lease, Location
     from portward.sockets import SocketReader
     from portward.workspace import Checkout, Files
 
@@ -154,11 +154,7 @@ class Portward:
             transport=argument.transport,
             listeners=rows,
             ancestry=tuple(self.live.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
-            declared=tuple(
-                spec.location
-                for spec in (project.specs if project else ())
-                if spec.side is Side.HOST and spec.range and port in spec.range
-            ),
+            declared=_declared(port, project) if project else (),
             customary=catalog.customary(port, argument.transport),
             fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
         )
@@ -607,6 +603,16 @@ class Portward:
         root = root or self.root
         assert root is not None
         return Journal(root, changes_folder(self.environment), clock=self._clock)
+
+
+def _declared(port: int, project: Project) -> tuple[Location, ...]:
+    """Where the project's files say that it wants this port of the host."""
+    specs = [service.claim(spec) for service in project.services for spec in service.ports]
+    return tuple(
+        spec.location
+        for spec in (*specs, *project.references)
+        if spec.side is Side.HOST and spec.range and port in spec.range
+    )
 
 
 def _in_the_way(link: Link, findings: Sequence[Finding]) -> str:

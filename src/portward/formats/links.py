@@ -127,7 +127,7 @@ class _Linker:
                 self._by_folder.setdefault(folder, []).append(service)
             for path in service.env_files:
                 self._by_env_file.setdefault(path, []).append(service)
-            for spec in service.claims:
+            for spec in service.entries:
                 self._enter(_Entry(service, spec, spec.target))
 
     def _enter(self, entry: _Entry) -> _Entry:
@@ -328,7 +328,7 @@ class _Linker:
 
         Of several services that share a folder, those that publish nothing are not asked: a worker does not listen.
         """
-        for service in [service for service in owners if service.claims] or owners:
+        for service in [service for service in owners if service.entries] or owners:
             given = {name for name, value in service.environment if value != ""}
             if given.isdisjoint(spec.variables) and not service.env_files:
                 return True

@@ -30,7 +30,7 @@ SEVERITY = Severity.NOTE
 def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each published port that others claim and nobody else holds."""
     running = {_identity(row.container) for row in snapshot.reading.listeners if row.state is not State.CLAIMED}
-    for service, spec in chosen(snapshot):
+    for service, spec in chosen(snapshot, host_network=True):
         rows = tuple(dict.fromkeys(_claims(snapshot, spec)))
         if rows and occupancy(snapshot, service, spec).state is not PortState.TAKEN:
             yield _finding(snapshot, service, spec, rows, max((_severity(row, running) for row in rows), key=_rank))

@@ -18,21 +18,21 @@ _SERVING = {"", "app", "api", "backend", "client", "dev", "frontend", "http", "h
 
 
 def published(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
-    """What the active services publish by Compose; nothing of a service on the host's network, which publishes nothing."""
+    """What the active services publish by Compose: nothing on the host's network, and nothing without a container."""
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.ports if not service.host_network else ():
+        for spec in service.ports if service.replicas and not service.host_network else ():
             if spec.origin == COMPOSE:
                 yield service, spec
 
 
-def chosen(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+def chosen(snapshot: Snapshot, *, host_network: bool = False) -> Iterator[tuple[Service, PortSpec]]:
     """The host ports that somebody chose for this project's services: a number or a range, not the engine's choice.
 
-    On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
+    With `host_network` also what processes bind on the host's network themselves, which no file moves. On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
     speak of a server count.
     """
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.claims if not service.host_network else ():
+        for spec in service.claims if host_network or not service.host_network else ():
             if spec.range and (spec.origin == COMPOSE or _serves(spec)):
                 yield service, spec
 
@@ -67,7 +67,7 @@ def move(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Fix, ...
 
 def _argument(service: Service, spec: PortSpec) -> str:
     """How a service's port is named on the command line: the target tells several apart."""
-    fixed = [claim for claim in service.claims if claim.origin == COMPOSE]
+    fixed = [entry for entry in service.entries if entry.origin == COMPOSE]
     several = spec in fixed and spec != fixed[0] and spec.target
     argument = f"{service.name}:{spec.target}" if several else service.name
     if all(sign.isalnum() or sign in "._:/-" for sign in argument):
