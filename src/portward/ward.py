@@ -419,14 +419,15 @@ class Portward:
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
 
-        Raises FileChanged where a file was changed since, and Unavailable where the files cannot be written.
+        What was interrupted is finished or taken back first; with `dry_run` the remarks say which. Raises FileChanged where a
+        file was changed since, and Unavailable where the files cannot be written.
         """
         from portward.answers import Changes
         from portward.change import undone
 
         self._project_files()
         journal = self._journal()
-        remarks = () if dry_run else journal.recover()
+        remarks = journal.pending() if dry_run else journal.recover()
         taken_back = journal.undo(dry_run=dry_run)
         return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
 
