@@ -379,3 +379,24 @@ def test_changed_texts(seed: int) -> None:
 def test_chosen_files(text: str, environment: dict[str, str]) -> None:
     """Files at the edges are read or refused as Compose does."""
     _compare({"compose.yaml": text}, environment)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "gpus: x",
+        "gpus: 5",
+        "build: {provenance: [x]}",
+        "build: {sbom: {a: b}}",
+        "volumes: [1e3]",
+        "volumes: [2024-01-01]",
+        "devices: [null]",
+        "devices: ['']",
+        "configs: [{source: c, mode: 1.5}]",
+        "configs: [{source: c, mode: 0440}]",
+    ],
+)
+def test_a_file_that_is_only_extended(keys: str) -> None:
+    """Such a file passes no schema of its own: what is read there is refused, or taken, by whatever reads it."""
+    main = "services: {a: {image: x, extends: {file: base.yaml, service: b}}}\nconfigs: {c: {content: x}}"
+    _compare({"compose.yaml": main, "base.yaml": f"services: {{b: {{{keys}}}}}"})
