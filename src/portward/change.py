@@ -10,7 +10,7 @@ from portward.answers import Change, Changes
 from portward.errors import InvalidFile, NoPlan, UsageError
 from portward.formats.splice import diff, splice
 from portward.formats.text import Lines
-from portward.plan import Move, Plan, claims_of, plan, prove
+from portward.plan import Move, Plan, claims_of, overlapping, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from portward.arguments import Wish
     from portward.formats.markdown import PortRow
     from portward.journal import Journal, Undo
-    from portward.model import Edit, Link, PortSpec, Project, Settings
+    from portward.model import Edit, Link, Project, Settings
     from portward.workspace import Files
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -35,6 +35,13 @@ class Texts:
     def __call__(self, path: str) -> str:
         """A file's text. Raises OSError or UnicodeDecodeError."""
         return self._of(path)[0]
+
+    def editable(self, path: str) -> str:
+        """The text of a file that is to be changed. Raises OSError, or NoPlan where it is not UTF-8."""
+        try:
+            return self(path)
+        except UnicodeDecodeError:
+            raise NoPlan("not a text in UTF-8: it is read, but not changed", path=path) from None
 
     def digest(self, path: str) -> str:
         """The SHA-256 of the bytes that the text was read from, in hex."""
@@ -111,7 +118,7 @@ class Session:
 
         Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port.
         """
-        planned = plan(self.project, moves, lambda path: self._texts(path).removeprefix(_BYTE_ORDER_MARK))
+        planned = plan(self.project, moves, lambda path: self._texts.editable(path).removeprefix(_BYTE_ORDER_MARK))
         by_path: dict[str, list[Edit]] = {}
         for edit in planned.edits:
             by_path.setdefault(edit.path, []).append(edit)
@@ -170,17 +177,9 @@ def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> 
 
 def _overlaps(project: Project) -> set[tuple[str, str]]:
     """The pairs of services that publish overlapping ports; a service with itself too."""
-    by_port: dict[tuple[int, str], list[tuple[str, PortSpec]]] = {}
-    for link, spec in claims_of(project):
-        for port in spec.range or ():
-            by_port.setdefault((port, spec.protocol.lower()), []).append((link.service, spec))
-    return {
-        (name, other)
-        for claims in by_port.values()
-        for index, (name, spec) in enumerate(claims)
-        for other, second in claims[index + 1 :]
-        if spec.overlaps(second)
-    }
+    claims = list(claims_of(project))
+    pairs = overlapping([spec for _, spec in claims])
+    return {(claims[one][0].service, claims[two][0].service) for one, two in pairs}
 
 
 def _changes(planned: Plan, draft: Draft, texts: Texts, remarks: Sequence[str]) -> Changes:

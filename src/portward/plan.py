@@ -270,12 +270,8 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
             stuck.append(f"{link.service} {kept[link.service]}: {finding.message}")
         else:
             blocked[id(link)] = link
-    pairs = [
-        (one, two)
-        for index, (one, claim) in enumerate(claims)
-        for two, other in claims[index + 1 :]
-        if claim.overlaps(other) and id(one) not in blocked and id(two) not in blocked
-    ]
+    open_claims = [(link, claim) for link, claim in claims if id(link) not in blocked]
+    pairs = [(open_claims[one][0], open_claims[two][0]) for one, two in overlapping([spec for _, spec in open_claims])]
     cover = _cover(pairs, kept, stuck)
     return [*blocked.values(), *cover], stuck
 
@@ -289,6 +285,16 @@ def claims_of(project: Project) -> Iterator[tuple[Link, PortSpec]]:
         claim = service.claim(link.entry)
         if not service.host_network or claim in service.claims:
             yield link, claim
+
+
+def overlapping(specs: Sequence[PortSpec]) -> list[tuple[int, int]]:
+    """The pairs of specs, by their index, the lesser first, that ask for the same port of the host."""
+    by_port: dict[tuple[int, str], list[int]] = {}
+    for index, spec in enumerate(specs):
+        for port in spec.range or ():
+            by_port.setdefault((port, spec.protocol.lower()), []).append(index)
+    near = {(one, two) for found in by_port.values() for place, one in enumerate(found) for two in found[place + 1 :]}
+    return [(one, two) for one, two in sorted(near) if specs[one].overlaps(specs[two])]
 
 
 def _cover(pairs: Sequence[tuple[Link, Link]], kept: Mapping[str, str], stuck: list[str]) -> list[Link]:

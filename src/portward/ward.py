@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from portward.workspace import Checkout, Files
 
 
+_SHOWN = 8  # of a service's other ports, which may be thousands
+
+
 class Portward:
     """The verbs of Portward, for the project in one folder of one machine.
 
@@ -389,8 +392,9 @@ class Portward:
             link, others = chosen(session.project, wish)
             moves.append(Move(link, wish.port, container))
             if others and wish.target is None:
-                ports = ", ".join(f"{other.service}:{other.target}" for other in others)
-                remarks.append(f"{wish.service} publishes more: {ports} stay as they are")
+                ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
+                more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+                remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
         return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
 
     def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
@@ -411,7 +415,8 @@ class Portward:
         for link in links:
             if link.entry is None or link.entry not in free:
                 raise NoFreePort(
-                    f"no port is free for {link.service}", hint="`ranges` in portward.toml gives it others"
+                    f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
+                    hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
                 )
             moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
         return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])

@@ -68,6 +68,8 @@ def _reason(snapshot: Snapshot, service: Service, holders: tuple[Listener, ...])
 
 def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
     """Where else the number of a published port is defined: the variables that it is interpolated from."""
+    if not spec.variables:
+        return ()
     return tuple(
         other
         for other in service.ports

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from portward.model import Fix, Transport
 from portward.rules.address_in_use import definitions
 
@@ -25,16 +27,34 @@ def published(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
                 yield service, spec
 
 
-def chosen(snapshot: Snapshot, *, host_network: bool = False) -> Iterator[tuple[Service, PortSpec]]:
-    """The host ports that somebody chose for this project's services: a number or a range, not the engine's choice.
+def chosen(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+    """The host ports that somebody chose for this project's services, as they are written: a number or a whole range.
 
-    With `host_network` also what processes bind on the host's network themselves, which no file moves. On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
+    Without the engine's choice, and without what processes bind on the host's network themselves, which no file moves.
+    """
+    for service in snapshot.project.services if snapshot.project else ():
+        claims = [] if service.host_network else [spec for spec in service.claims if _is_chosen(spec)]
+        for _, group in groupby(claims, key=lambda spec: (spec.location, spec.span)):
+            first, *others = group
+            ports = [spec.range for spec in (first, *others) if spec.range]
+            whole = f"{min(each.low for each in ports)}-{max(each.high for each in ports)}"
+            yield service, first.replace(published=whole) if others else first
+
+
+def wanted(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+    """Each host port that the services ask for by a number or a range that the engine picks from.
+
+    On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
     speak of a server count.
     """
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.claims if host_network or not service.host_network else ():
-            if spec.range and (spec.origin == COMPOSE or _serves(spec)):
+        for spec in service.claims:
+            if _is_chosen(spec):
                 yield service, spec
+
+
+def _is_chosen(spec: PortSpec) -> bool:
+    return spec.range is not None and (spec.origin == COMPOSE or _serves(spec))
 
 
 def _serves(spec: PortSpec) -> bool:
