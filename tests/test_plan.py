@@ -294,6 +294,29 @@ def test_the_smallest_set_of_moves(
     assert not stuck
 
 
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ('"5000-5002:80-82"', "a range of the container's ports"),
+        ('"127.0.0.1:5000-5002:5000-5002/udp"', "a range of the container's ports"),
+        ('"80"', "leaves the host's port to the engine"),
+        ("{target: 80}", "leaves the host's port to the engine"),
+    ],
+)
+def test_what_the_container_cannot_be_moved_with(item: str, reason: str) -> None:
+    """The reason is named, at the place; the host's side alone can be moved."""
+    with pytest.raises(NoPlan, match=reason) as refused:
+        _moved(_compose(item), container=True)
+    assert refused.value.line == 5
+    assert refused.value.hint
+    assert "7001" in _moved(_compose(item))["compose.yaml"]
+
+
+def test_a_host_range_before_one_container_port() -> None:
+    """With the container the range begins at the number that the container gets."""
+    assert '"7001-7003:7001"' in _moved(_compose('"5000-5002:80"'), container=True)["compose.yaml"]
+
+
 def test_a_port_on_the_hosts_network_moves_with_its_container_alone() -> None:
     """Its published number does nothing, so `set` refuses it; with the container, what tells the process its port moves too."""
     files = {

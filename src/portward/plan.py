@@ -82,13 +82,7 @@ class _Planner:
         """Plans one move."""
         entry = move.link.entry
         assert entry is not None
-        service = self._project.service(move.link.service)
-        if service is not None and service.host_network and entry.origin == "compose" and not move.container:
-            raise _refusal(
-                f"{service.name} is on the host's network, where its `ports:` do nothing: its process binds {entry.target} itself",
-                entry,
-                "--container also moves what tells the process its port",
-            )
+        self._require_movable(move, entry)
         overridden = sorted(set(entry.variables) & set(self._project.overridden))
         if overridden:
             hint = f"`unset {overridden[0]}` first, or set it there"
@@ -104,6 +98,34 @@ class _Planner:
             hint = f"define it: add {entry.variables[0]}={move.port} to .env"
             raise _refusal(
                 f"no file defines {entry.variables[0]}, where {move.link.service} has its port from", entry, hint
+            )
+
+    def _require_movable(self, move: Move, entry: PortSpec) -> None:
+        """Raises NoPlan for a move that other characters would do nothing for, or not all of it."""
+        service = self._project.service(move.link.service)
+        if service is not None and service.host_network and entry.origin == "compose" and not move.container:
+            raise _refusal(
+                f"{service.name} is on the host's network, where its `ports:` do nothing: its process binds {entry.target} itself",
+                entry,
+                "--container also moves what tells the process its port",
+            )
+        place = entry.location, entry.span
+        written = {
+            link.target
+            for link in self._project.links
+            if link.entry and (link.entry.location, link.entry.span) == place
+        }
+        if move.container and len(written) > 1:
+            raise _refusal(
+                f"{entry.text} is a range of the container's ports: it cannot be moved along",
+                entry,
+                "move the host's side alone, without --container, or write each port in an entry of its own",
+            )
+        if move.container and entry.origin == "compose" and entry.published is None:
+            raise _refusal(
+                f"{entry.text} leaves the host's port to the engine: there are no two sides to move",
+                entry,
+                f"`portward set {move.link.service}:{entry.target}=PORT` gives it one first",
             )
 
     def _follow(self, specs: Iterable[PortSpec], old: str, move: Move, side: Side) -> None:
