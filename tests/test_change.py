@@ -214,3 +214,10 @@ def test_thousands_of_ports_in_one_range(tmp_path: Path, capsys: pytest.CaptureF
     assert all("49152-53247" in message for message in told)
     _, document = _json(capsys, "-C", tmp_path, "set", "relay=23479")
     assert [(change["old"], change["new"]) for change in document["changes"]] == [("23478", "23479")]
+
+
+def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose orders the ports of a range as texts; without a target it is the lowest that gets the number."""
+    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9-11:9-11"]}}\n')
+    _, document = _json(capsys, "-C", tmp_path, "set", "a=29001")
+    assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]

@@ -312,6 +312,14 @@ def test_what_the_container_cannot_be_moved_with(item: str, reason: str) -> None
     assert "7001" in _moved(_compose(item))["compose.yaml"]
 
 
+def test_a_port_inside_a_range() -> None:
+    """The range moves as a whole, so that the port that is asked for has the number that is asked for."""
+    moved = _moved(_compose('"5000-5002:80-82"'), target=81)["compose.yaml"]
+    assert '"7000-7002:80-82"' in moved
+    with pytest.raises(NoPlan, match="cannot be given another port"):
+        _moved(_compose('"5000-5002:80-82"'), 1, target=82)
+
+
 def test_a_host_range_before_one_container_port() -> None:
     """With the container the range begins at the number that the container gets."""
     assert '"7001-7003:7001"' in _moved(_compose('"5000-5002:80"'), container=True)["compose.yaml"]

@@ -230,7 +230,8 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
     if not links:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
-        return links[0], tuple(links[1:])
+        first = _first(links)
+        return first, tuple(link for link in links if link is not first)
     same = [link for link in links if link.target == wish.target]
     exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
     if not same:
@@ -238,6 +239,17 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
     return link, tuple(other for other in links if other is not link)
+
+
+def _first(links: Sequence[Link]) -> Link:
+    """The first of a service's published ports; of a range that is written first, its lowest."""
+    entry = links[0].entry
+    together = [
+        link
+        for link in links
+        if entry and link.entry and (link.entry.location, link.entry.span) == (entry.location, entry.span)
+    ]
+    return min(together, key=lambda link: link.entry.range.low if link.entry and link.entry.range else 0)
 
 
 def _similar(name: str, names: Iterable[str]) -> str:

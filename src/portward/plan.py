@@ -201,13 +201,16 @@ def _is_derived(spec: PortSpec, text: str) -> bool:
 
 
 def _edit(spec: PortSpec, text: str, port: int) -> Edit | None:
-    """The edit that gives a port, or a range by its first, another number; None where there is none to be edited."""
+    """The edit that gives a port another number, and with it the range that it is written in; None where there is none."""
     path, span = spec.location.path, spec.span
     written = text[span.start : span.end]
     if spec.origin == "compose" and spec.published is None:
         return _publish(path, span, text, port)
     if spec.origin == "compose" and (ports := _RANGE.fullmatch(written)):
-        return Edit(path, span, written, f"{port}-{port + int(ports[2]) - int(ports[1])}")
+        low, high = int(ports[1]), int(ports[2])
+        own = int(spec.number) if spec.number.isdecimal() and low <= int(spec.number) <= high else low
+        first = port - (own - low)
+        return Edit(path, span, written, f"{first}-{first + high - low}") if first > 0 else None
     return Edit(path, span, written, str(port)) if _NUMBER.fullmatch(written) else None
 
 
