@@ -221,3 +221,31 @@ def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9-11:9-11"]}}\n')
     _, document = _json(capsys, "-C", tmp_path, "set", "a=29001")
     assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]
+
+
+_SHARED = """\
+services:
+  web: {image: x, ports: ["${P}:80"]}
+  api: {image: x, ports: ["%s${P}:80"]}
+  old: {image: x, profiles: [old], ports: ["${P}:80"]}
+"""
+
+
+def test_what_moves_along_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One variable for several services: it moves them all, and the remarks name those that were not asked for."""
+    (tmp_path / "compose.yaml").write_text(_SHARED % "")
+    (tmp_path / ".env").write_text("P=28080\n")
+    assert main(["-C", str(tmp_path), "set", "web=28081"]) == 0
+    told = capsys.readouterr().err
+    assert "api moves too, from 28080 to 28081" in told
+    assert "old moves too, from 28080 to 28081" in told
+
+
+def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two services that take one number from one variable share the next one too: `resolve` says so instead of moving both."""
+    (tmp_path / "compose.yaml").write_text(_SHARED % "")
+    (tmp_path / ".env").write_text("P=28080\n")
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert status == 1
+    assert "is published by" in document["error"]["message"]
+    assert (tmp_path / ".env").read_text() == "P=28080\n"

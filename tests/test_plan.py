@@ -162,6 +162,7 @@ def test_a_number_of_unknown_side_stays_and_is_named() -> None:
         (_compose('"${P}:80"') | {".env": "P=5000\n"}, {"P": "6000"}, "environment"),
         (_compose('"${P}:80"'), {"P": "6000"}, "no file defines"),
         (_compose('"1${P}:80"') | {".env": "P=500\n"}, {}, "compose.yaml"),
+        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "gives no number"),
         (_compose('"5000:80"', "  b:\n    extends: a\n"), {}, ""),
     ],
 )

@@ -14,7 +14,7 @@ from portward.plan import Move, Plan, claims_of, overlapping, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from portward.arguments import Wish
     from portward.formats.markdown import PortRow
@@ -113,10 +113,13 @@ class Session:
         self._declared = declared
         self._journal = journal
 
-    def change(self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
-        """Plans the moves and proves them; with `write`, writes them.
+    def change(
+        self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = (), clears: bool = False
+    ) -> Changes:
+        """Plans the moves and proves them; with `write`, writes them. Other services that move along are told as remarks.
 
-        Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port.
+        Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port; with
+        `clears` also where a service that moves would still share one.
         """
         planned = plan(self.project, moves, lambda path: self._texts.editable(path).removeprefix(_BYTE_ORDER_MARK))
         by_path: dict[str, list[Edit]] = {}
@@ -129,7 +132,8 @@ class Session:
             except InvalidFile as error:
                 raise NoPlan(f"Compose would refuse the result: {error}", hint="nothing was written") from error
             prove(planned, after)
-            _refuse_overlaps(self.project, after, moves)
+            _refuse_overlaps(set() if clears else _overlaps(self.project), after, moves)
+            remarks = [*remarks, *_along(self.project, after, {move.link.service for move in moves})]
         answer = _changes(planned, draft, self._texts, remarks)
         if not write or not planned.edits:
             return answer
@@ -164,10 +168,20 @@ def _rows(project: Project) -> Iterator[PortRow]:
             )
 
 
-def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> None:
-    """Raises NoPlan where a move takes a port that another service publishes."""
+def _along(before: Project, after: Project, moved: Collection[str]) -> Iterator[str]:
+    """Which other services publish other ports afterwards, because one place says it for all of them."""
+    new = {service.name: service for service in (*after.services, *after.inactive)}
+    for service in (*before.services, *before.inactive):
+        if service.name not in moved and service.name in new:
+            pairs = zip(service.entries, new[service.name].entries, strict=False)
+            for old, entry in pairs:
+                if old.number != entry.number:
+                    yield f"{service.name} moves too, from {old.number} to {entry.number}: one place says it for both"
+
+
+def _refuse_overlaps(known: Collection[tuple[str, str]], after: Project, moves: Sequence[Move]) -> None:
+    """Raises NoPlan where a move takes a port that another service publishes; pairs that are known share one anyway."""
     names = {move.link.service for move in moves}
-    known = _overlaps(before)
     for one, two in _overlaps(after):
         if (one, two) not in known and names & {one, two}:
             other = two if one in names else one

@@ -93,12 +93,16 @@ class _Planner:
         else:
             self._kept += (spec for spec in move.link.container if spec.origin != "compose-target")
         self._kept += move.link.unsure
-        defined = not entry.variables or any(name in self._moved for name in entry.variables)
-        if not defined and entry.number != str(move.port):
-            hint = f"define it: add {entry.variables[0]}={move.port} to .env"
-            raise _refusal(
-                f"no file defines {entry.variables[0]}, where {move.link.service} has its port from", entry, hint
-            )
+        is_edited = (entry.location.path, entry.span) in self._edits
+        if is_edited or entry.number == str(move.port) or any(name in self._moved for name in entry.variables):
+            return
+        if not entry.variables:
+            hint = "write the number there"
+            raise _refusal(f"{entry.text} gives no number for the host's port of {move.link.service}", entry, hint)
+        hint = f"define it: add {entry.variables[0]}={move.port} to .env"
+        raise _refusal(
+            f"no file defines {entry.variables[0]}, where {move.link.service} has its port from", entry, hint
+        )
 
     def _require_movable(self, move: Move, entry: PortSpec) -> None:
         """Raises NoPlan for a move that other characters would do nothing for, or not all of it."""

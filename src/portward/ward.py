@@ -419,7 +419,7 @@ class Portward:
                     hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
                 )
             moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
-        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])
+        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
 
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
