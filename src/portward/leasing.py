@@ -324,7 +324,7 @@ class Leasing:
     def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
         """The wanted port with what the project's files declare for it."""
         service = project.service(wanted.service) if project else None
-        for spec in service.claims if service else ():
+        for spec in service.entries if service else ():
             if wanted.instance in ("", str(spec.target)):
                 return wanted.replace(spec=spec)
         return wanted
