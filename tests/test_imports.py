@@ -27,31 +27,35 @@ ALLOWED = {
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
     "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
+    "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
-    "processes": {"errors", "model", "wording"},
-    "answers": {"model", "plan"},
+    "processes": {"engine", "errors", "model", "wording"},
+    "answers": {"model", "plan", "stops"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "leasing": {"allocate", "catalog", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "starting": {"errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "stopping": {
+        "answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"
+    },
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "errors", "formats", "journal", "leasing", "live",
-        "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
-        "workspace",
+        "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "stopping", "stops",
+        "survey", "wording", "workspace",
     },
-    "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
-    "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},
+    "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "stops", "wording"},  # catalog: the type of its entries
+    "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "stops", "ward", "wording"},
     "__init__": {"errors", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "plan", "servers"}
+PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "plan", "servers", "stops"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 

@@ -109,11 +109,11 @@ class Engine:
 
     def _get(self, path: str, deadline: float) -> Any:
         try:
-            status, body = self._ask(path, deadline)
+            status, body = self.ask("GET", path, deadline)
         except TimeoutError:
             raise Unavailable(f"no answer within {DEADLINE_SECONDS} s") from None
         except OSError as error:
-            raise Unavailable(_reason(error)) from None
+            raise Unavailable(reason(error)) from None
         if status != 200:
             raise Unavailable(f"the engine answers with HTTP status {status}")
         import json
@@ -123,8 +123,11 @@ class Engine:
         except (ValueError, RecursionError):
             raise Unavailable(_NO_ENGINE) from None
 
-    def _ask(self, path: str, deadline: float) -> tuple[int, bytes]:
-        request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
+    def ask(self, method: str, path: str, deadline: float) -> tuple[int, bytes]:
+        """The status and the body of the answer to a request without a body. Raises OSError, TimeoutError after the deadline."""
+        request = (
+            f"{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nContent-Length: 0\r\n\r\n"
+        )
         connection = _connect(self.address, deadline)
         try:
             connection.sendall(request.encode("ascii"))
@@ -301,7 +304,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why an engine could not be asked, in a few words."""
     if isinstance(error, PermissionError):
         return "not permitted to use its socket"
     if isinstance(error, ConnectionRefusedError):

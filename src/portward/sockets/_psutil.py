@@ -39,7 +39,9 @@ class PsutilReader:
         owners: dict[Listener, set[int]] = {}
         for connection, pid in connections:
             row = _row(connection)
-            if row is not None and (row.note is None if ports is None else row.port in ports):
+            if row is None or (ports is not None and row.port not in ports):
+                continue
+            if ports is not None or row.note is None or row.state is State.UDP:
                 owners.setdefault(row, set()).update([pid] if pid else [])
         known: dict[int, Process | None] = {}
         rows = [_owned(row, sorted(pids), known) for row, pids in owners.items()]
@@ -93,7 +95,7 @@ def _row(connection: sconn | pconn) -> Listener | None:
     transport = Transport.UDP if connection.type == socket.SOCK_DGRAM else Transport.TCP
     endpoint = Endpoint(connection.laddr.ip, connection.laddr.port, transport)
     if transport is Transport.UDP:
-        return Listener(endpoint, State.UDP)
+        return Listener(endpoint, State.UDP, note="socket connected to one peer" if connection.raddr else None)
     if connection.status == psutil.CONN_LISTEN:
         return Listener(endpoint, State.LISTEN)
     unconnected = connection.status in (psutil.CONN_CLOSE, psutil.CONN_NONE) and not connection.raddr
