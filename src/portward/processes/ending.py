@@ -130,8 +130,8 @@ class Ending:
                         return self._told(handles.values(), f"still there {patience:g} s after {first}")
             except PermissionError:
                 return self._told(handles.values(), "you are not permitted to end it", denied=True)
-            if not holding:
-                return Ended(why="it does not hold the port any more")
+            if not self._signals:
+                return Ended(why="it does not hold the port any more" if not holding else "it ended by itself")
             return self._told(handles.values(), None)
 
     def _still(self, handles: Collection[Handle]) -> list[Handle]:
