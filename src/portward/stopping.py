@@ -149,7 +149,7 @@ class Stopping:
                 return self._by_signals(stop, start)
             why = self._by_manager(stop)
         except Unavailable as error:
-            hint = error.hint or (f"`sudo {stop.how.strip('`')}`" if stop.way is Way.UNIT else None)
+            hint = error.hint or _by_hand(stop)
             return Refused(stop.port, stop.transport, stop.what, error.message, hint, failed=True)
         if why is not None:
             return Refused(
@@ -265,6 +265,12 @@ def _at(outcome: Freed | Refused, stop: Stop) -> Freed | Refused:
 
 def _why(ended: Ended) -> str:
     return ended.why if ended.why and ended.signals else f"{ended.why}: nothing was signalled"
+
+
+def _by_hand(stop: Stop) -> str | None:
+    """What stops a unit where its manager refuses us, or cannot be reached."""
+    command = stop.how.strip("`")
+    return None if stop.unit is None else f"`{command}`" if stop.of_user else f"`sudo {command}`"
 
 
 def _after_patience(stop: Stop) -> str:
