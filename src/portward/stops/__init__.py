@@ -37,7 +37,7 @@ def plan(held: Held, asker: Asker, terms: Terms) -> Stop | Refused:
             return _refused(held, never[0], never[1], owner.process)
     if terms.mine and not held.mine:
         return _refused(held, "it is not of this project", "without --mine it can be stopped")
-    strangers = [owner.process for owner in held.owners if owner.process.user != asker.user]
+    strangers = [root.process for root in _roots(held.owners) if root.process.user != asker.user]
     if strangers and not terms.force:
         user = shown(strangers[0].user or "an unknown user")
         return _refused(held, f"it belongs to {user}", "--force stops it all the same", strangers[0])

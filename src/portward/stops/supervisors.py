@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 class Keeper(Record):
-    """A process above another that reacts to its end. `does` is what it does then, `command` how that is avoided."""
+    """A process above another that reacts to its end: by which name, what it does then, and the command that avoids it."""
 
-    process: Process
+    name: str
+    pid: int
     does: str
     command: str | None = None
 
     def __str__(self) -> str:
         hint = f": `{self.command}` avoids that" if self.command else ""
-        return f"{_told(self.process)} {self.process.pid} {self.does}{hint}"
+        return f"{self.name} {self.pid} {self.does}{hint}"
 
 
 _RESTARTS = "starts it again"
@@ -71,12 +72,11 @@ def keeper_of(ancestry: Iterable[Process], owners: Iterable[int]) -> Keeper | No
         if process.pid in known:
             continue
         name = _told(process)
-        does, command = _KEEPERS.get(name, (None, None))
-        if does is None and _watches(process):
-            does = _ON_CHANGE
-        if does is not None:
-            command = f"kill {process.pid}" if does is _WORKER else command
-            return Keeper(process, does, command)
+        if name in _KEEPERS:
+            does, command = _KEEPERS[name]
+            return Keeper(name, process.pid, does, f"kill {process.pid}" if does is _WORKER else command)
+        if _watches(process):
+            return Keeper(shown(process.name), process.pid, _ON_CHANGE)
     return None
 
 
