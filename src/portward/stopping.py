@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from portward.model import Listener
     from portward.processes.ending import Ended
 
-_SETTLING = 0.3  # seconds in which a parent that restarts what ended has begun to do so
+_SETTLING = 0.5  # seconds in which a parent that restarts what ended has begun to do so
 _KEEPER_SETTLING = 3.0  # the same, for one that is known to
-_STARTING = 10.0  # seconds for what was started anew to listen
-_PAUSE = 0.05
 
 
 class Stopping:
@@ -122,10 +120,12 @@ class Stopping:
     def act(self, planned: StopPlan, reason: str = "") -> Killed:
         """Stops what is planned, each thing once, and tells what became of each port. Raises nothing for what cannot be stopped."""
         from portward.processes.stop_log import opened
+        from portward.processes.successors import Parents
 
         remarks: list[str] = []
         done: dict[tuple[object, ...], Freed | Refused] = {}
-        children = self._children(planned.stops)
+        waiting = {process.pid for process in self._asker.ancestors}
+        parents = Parents([root for stop in planned.stops for root in stop.roots], waiting)
         with opened(self._environment, remarks.append) as add:
             for stop in planned.stops:
                 if stop.thing in done:
@@ -138,8 +138,10 @@ class Stopping:
         outcomes = [_at(done[stop.thing], stop) for stop in planned.stops]
         freed = tuple(each for each in outcomes if isinstance(each, Freed))
         refused = tuple(each for each in outcomes if isinstance(each, Refused))
-        self._settle([each.stop for each in freed], children)
-        ports = self.after(planned, [each.stop for each in freed])
+        stops = [each.stop for each in freed]
+        settling = _KEEPER_SETTLING if any(stop.keeper for stop in stops) else _SETTLING
+        parents.settle([root for stop in stops for root in stop.roots], lambda: self._taken(stops), settling)
+        ports = self.after(planned, stops)
         return Killed(planned, freed, (*planned.refused, *refused), ports, tuple(remarks))
 
     def _stop(self, stop: Stop) -> Freed | Refused:
@@ -188,6 +190,9 @@ class Stopping:
             for process in row.processes
         }
 
+    def _taken(self, stops: Sequence[Stop]) -> bool:
+        return any(self._owners(stop.port, stop.transport) for stop in stops)
+
     def after(self, planned: StopPlan, stopped: Sequence[Stop] = ()) -> tuple[PortAfter, ...]:
         """Who has each port now."""
         reading = self._live.read(udp=self._udp, ports={port for port, _ in planned.ports})
@@ -206,32 +211,6 @@ class Stopping:
                 if parent.pid in parents:
                     return f"{name_of(parent)} {parent.pid} starts it again"
         return None
-
-    def _children(self, stops: Sequence[Stop]) -> dict[int, set[int]]:
-        """The children of those who started what is to be stopped, by parent. The first process starts nothing again."""
-        from portward.processes.tree import descendants
-
-        parents = {root.parent for stop in stops for root in stop.roots if root.parent and root.parent != 1}
-        return {
-            parent: {pid for pid, row in descendants(parent).items() if row.parent == parent and not row.ended}
-            for parent in parents
-        }
-
-    def _settle(self, stopped: Sequence[Stop], children: Mapping[int, set[int]]) -> None:
-        """Waits a moment: whoever started what ended may start it again, and what is started needs time to listen."""
-        watched = [stop for stop in stopped if any(root.parent in children for root in stop.roots)]
-        if not watched:
-            return
-        asking = {process.pid for process in self._asker.ancestors}
-        start = time.monotonic()
-        settling = _KEEPER_SETTLING if any(stop.keeper for stop in watched) else _SETTLING
-        pending = False
-        while time.monotonic() - start < (_STARTING if pending else settling):
-            if any(self._owners(stop.port, stop.transport) for stop in watched):
-                return
-            time.sleep(_PAUSE)
-            now = self._children(watched)
-            pending = any(now[parent] - children.get(parent, now[parent]) for parent in now if parent not in asking)
 
 
 def _together(rows: Sequence[Listener]) -> list[list[Listener]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from portward.cli import printable
 from portward.cli.terminal import open_ward, show
@@ -49,7 +50,11 @@ def kill(arguments: Arguments) -> int:
         confirm=_agreed if asks else None,
     )
     _tell(f"portward: {remark}" for remark in answer.remarks)
-    show(arguments, lambda: documents.kill(answer, dry_run=arguments.dry_run), lambda: text.killed(answer, asked=asks))
+    show(
+        arguments,
+        lambda: documents.kill(answer, dry_run=arguments.dry_run),
+        lambda: text.killed(answer, time.time(), asked=asks),
+    )
     return _status(answer, arguments.dry_run)
 
 
@@ -57,7 +62,7 @@ def _agreed(planned: StopPlan) -> bool:
     """Shows the plan, and asks. Nothing but a yes is one."""
     from portward.render import kill as text
 
-    _tell(text.plan(planned))
+    _tell(text.plan(planned, time.time()))
     print("Stop it? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

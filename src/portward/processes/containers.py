@@ -6,6 +6,7 @@ Docker Engine API v1.41, `POST /containers/ID/stop`: the engine sends the contai
 from __future__ import annotations
 
 import json
+import math
 import time
 
 from portward import engine
@@ -53,7 +54,7 @@ def stop(environment: Mapping[str, str], identifier: str, *, grace: float | None
     if found is None:
         return None  # removed since it was looked at, and its ports with it
     home = found[0]
-    seconds = _NO_LIMIT if grace is None else int(grace)
+    seconds = _NO_LIMIT if grace is None else math.ceil(grace)
     deadline = time.monotonic() + max(patience, grace or 0) + _ANSWER_SECONDS
     try:
         status, body = home.ask("POST", f"/containers/{identifier}/stop?t={seconds}", deadline)

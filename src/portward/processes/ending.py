@@ -52,6 +52,8 @@ class Handle:
     def __init__(self, process: Process) -> None:
         if not hasattr(os, "pidfd_open"):
             raise Unavailable("processes are stopped on Linux only", hint=f"`kill {process.pid}` ends this one")
+        if process.start_ticks is None:
+            raise Unavailable(f"the start of process {process.pid} cannot be seen, which tells it from others")
         self.pid = process.pid
         try:
             self._descriptor = os.pidfd_open(process.pid)
@@ -59,7 +61,7 @@ class Handle:
             raise
         except OSError as error:  # a kernel before 5.3, or a sandbox
             raise Unavailable(f"the kernel gives no hold on a process: {error.strerror}") from None
-        if process.start_ticks is None or start_of(process.pid)[1] != process.start_ticks:
+        if start_of(process.pid)[1] != process.start_ticks:
             os.close(self._descriptor)
             raise ProcessLookupError(f"{process.pid} is another process now")
 

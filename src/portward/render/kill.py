@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from portward.wording import brief
+from portward.render.text import wrapped
+from portward.wording import age, brief, command_line, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from portward.answers import Freed, Killed, PortAfter
+    from portward.model import Process
     from portward.stops import Refused, Stop, StopPlan
 
 
-def plan(planned: StopPlan) -> Iterator[str]:
+def plan(planned: StopPlan, now: float) -> Iterator[str]:
     """What would be stopped, and how; what would be left alone, and why."""
+    for line in _plan(planned, now):
+        yield from wrapped(line, "      ")
+
+
+def killed(answer: Killed, now: float, *, asked: bool = False) -> Iterator[str]:
+    """What was stopped, and who has the ports now. A plan that was shown when it was `asked` for is not shown again."""
+    for line in _done(answer) if answer.acted else _not_done(answer.planned, now, asked):
+        yield from wrapped(line, "      ")
+
+
+def _plan(planned: StopPlan, now: float) -> Iterator[str]:
     for stop in planned.stops:
         yield f"{_port(stop)}: {stop.what}"
+        for process in (stop.roots or stop.processes)[:1]:
+            yield f"    {_in_detail(process, now)}"
         yield f"    {stop.how}"
         yield from (f"    {remark}" for remark in stop.remarks)
     yield from _left_alone(planned.refused)
     yield from _free(planned)
 
 
-def killed(answer: Killed, *, asked: bool = False) -> Iterator[str]:
-    """What was stopped, and who has the ports now. A plan that was shown when it was `asked` for is not shown again."""
-    if not answer.acted:
-        planned = answer.planned
-        if not (asked and planned.stops):
-            yield from plan(planned)
-        if planned.stops:
-            yield "Nothing was stopped." + ("" if asked else " `portward kill … --yes` does it.")
-        yield from (f"not seen: {entry.what}: {entry.reason}" for entry in planned.skipped)
-        return
+def _in_detail(process: Process, now: float) -> str:
+    """What tells a process from others to somebody who is asked: its command, its folder, its user and its age."""
+    facts = [shown(process.user)] if process.user else []
+    facts += [age(now - process.started)] if process.started else []
+    facts += [shown(process.cwd, 80)] if process.cwd else []
+    return f"{command_line(process)} ({', '.join(facts)})"
+
+
+def _not_done(planned: StopPlan, now: float, asked: bool) -> Iterator[str]:
+    if not (asked and planned.stops):
+        yield from _plan(planned, now)
+    if planned.stops:
+        yield "Nothing was stopped." + ("" if asked else " `portward kill PORT --yes` does it.")
+    yield from (f"not seen: {entry.what}: {entry.reason}" for entry in planned.skipped)
+
+
+def _done(answer: Killed) -> Iterator[str]:
     for freed in answer.stopped:
         yield f"{_port(freed.stop)}: stopped {freed.stop.what} {_how(freed)}"
         if freed.alive:

@@ -14,11 +14,13 @@ PATIENCE = 60.0
 KINDS = frozenset({"database", "cache", "queue"})
 """The kinds of services that keep data."""
 
-_NAMES = (
+NAMES = (
     "arangod", "beam.smp", "clickhouse", "clickhouse-server", "cockroach", "dragonfly", "etcd", "influxd", "influxd3", "keydb-server",
     "mariadbd", "meilisearch", "milvus", "minio", "mongod", "mongos", "mysqld", "nats-server", "prometheus", "qdrant", "redis-server",
     "redis-sentinel", "rethinkdb", "scylla", "surreal", "tarantool", "typesense-server", "valkey-server", "weaviate",
 )  # fmt: skip
+"""Programs that keep data, beside PostgreSQL."""
+
 _ON_JAVA = (
     "org.elasticsearch.",
     "org.opensearch.",
@@ -46,7 +48,7 @@ def ending_of(process: Process) -> Ending:
     """
     if process.name in ("postgres", "postmaster"):
         return Ending("SIGINT", "fast shutdown", "SIGQUIT", PATIENCE)
-    keeps_data = process.name in _NAMES or (
+    keeps_data = process.name in NAMES or (
         process.name == "java" and any(word.startswith(_ON_JAVA) for word in process.command)
     )
     return Ending(patience=PATIENCE) if keeps_data else Ending()

@@ -35,6 +35,10 @@ _WHY = {name: why for why, names in _NEEDED.items() for name in names.split()}
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 
 
+NEVER = {**dict.fromkeys(_FORWARDS, "it works for containers"), **_WHY}
+"""Programs that are never stopped, each with the reason."""
+
+
 def why_never(owner: Owner, asker: Asker, port: int) -> tuple[str, str | None] | None:
     """Why a process is never stopped, and what to do instead; None for one that may be."""
     process = owner.process

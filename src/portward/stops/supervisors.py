@@ -30,7 +30,7 @@ _ON_CHANGE = "starts it again when a file changes"
 _ENDS_OTHERS = "may end its other processes too"
 _WORKER = "starts another worker"
 
-_KEEPERS = {
+KEEPERS = {
     "pm2": (_RESTARTS, "pm2 stop NAME"),
     "supervisord": (_RESTARTS, "supervisorctl stop NAME"),
     "circusd": (_RESTARTS, "circusctl stop NAME"),
@@ -63,6 +63,7 @@ _KEEPERS = {
     "goreman": (_ENDS_OTHERS, "goreman run stop NAME"),
     "concurrently": (_ENDS_OTHERS, None),
 }
+"""What is known to react to the end of a process below it: what it does then, and the command that avoids it."""
 
 
 def keeper_of(ancestry: Iterable[Process], owners: Iterable[int]) -> Keeper | None:
@@ -72,8 +73,8 @@ def keeper_of(ancestry: Iterable[Process], owners: Iterable[int]) -> Keeper | No
         if process.pid in known:
             continue
         name = _told(process)
-        if name in _KEEPERS:
-            does, command = _KEEPERS[name]
+        if name in KEEPERS:
+            does, command = KEEPERS[name]
             return Keeper(name, process.pid, does, f"kill {process.pid}" if does is _WORKER else command)
         if _watches(process):
             return Keeper(shown(process.name), process.pid, _ON_CHANGE)
