@@ -271,6 +271,69 @@ def test_a_known_supervisor(kill: Kill, free_port: int, supervised: Callable[...
     assert answer.document["ports"][0]["by"].startswith(f"supervisord {parent} starts it again")
 
 
+HANDING_ON = """
+import signal, subprocess
+made = listen("127.0.0.1", int(sys.argv[1]))
+def hand_on(number, frame):
+    made.close()
+    heir = subprocess.Popen([sys.executable, "-u", "-c", sys.argv[2], sys.argv[1]], stdout=subprocess.PIPE, start_new_session=True)
+    print(heir.pid, heir.stdout.readline(), flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, hand_on)
+ready()
+"""
+
+
+def test_a_port_that_is_taken_by_another(kill: Kill, free_port: int, spawn: Spawn) -> None:
+    """What was meant is stopped, and yet the port is not free: exit 1, and who has it is told."""
+    heir = SIMPLE.replace("time.sleep", "print('ready'); time.sleep")
+    server = spawn(HANDING_ON, free_port, heir)
+    answer = kill(free_port)
+    assert server.process.stdout is not None
+    pid = int(server.process.stdout.readline().split()[0])
+    try:
+        (after,) = answer.document["ports"]
+        assert (answer.status, [row["pid"] for row in answer.stopped], after["free"]) == (1, [server.pid], False)
+        assert [each["pid"] for row in after["listeners"] for each in row["processes"]] == [pid]
+    finally:
+        end_group(pid)
+
+
+def test_a_holder_that_ends_with_another(kill: Kill, free_port: int, spare_port: int, spawn: Spawn) -> None:
+    """What ends because another does needs no signal: all is free, exit 0, and that is told."""
+    both = """
+import signal
+child = os.fork()
+if child == 0:
+    made = listen("127.0.0.1", int(sys.argv[2])); signal.pause()
+made = listen("127.0.0.1", int(sys.argv[1]))
+def end(number, frame):
+    os.kill(child, signal.SIGKILL); os.waitpid(child, 0); os._exit(0)
+signal.signal(signal.SIGTERM, end)
+ready(child=child)
+"""
+    server = spawn(both, free_port, spare_port)
+    until(lambda: listens(spare_port), "the child listens")
+    answer = kill(free_port, spare_port)
+    assert (answer.status, [row["pid"] for row in answer.stopped], answer.refused) == (0, [server.pid], [])
+    (remark,) = answer.document["remarks"]
+    assert f"(pid {server.facts['child']}): it does not hold the port any more" in remark
+
+
+def test_an_interruption_is_recorded(kill: Kill, free_port: int, spawn: Spawn) -> None:
+    """Ctrl-C while a server takes its time: exit 130; the log knows that it got its signal."""
+    code = 'import signal; signal.signal(signal.SIGTERM, lambda *_: print("got it", flush=True)); '
+    server = spawn(code + SERVER, free_port)
+    words = [sys.executable, "-m", "portward", "kill", str(free_port), "--yes", "--timeout", "600"]
+    environment = {**os.environ, "DOCKER_HOST": "unix:///nonexistent", "XDG_STATE_HOME": str(kill.state)}
+    with subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL) as process:
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline() == "got it\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert [(entry["pids"], entry["result"]) for entry in kill.log] == [([server.pid], "interrupted")]
+
+
 def test_refuses_its_own_ancestors(kill: Kill, free_port: int, crowd: Callable[[], None]) -> None:
     """What started the one who asks (this very test) is left alone, --force or not."""
     with socket.create_server(("127.0.0.1", free_port)):

@@ -84,7 +84,7 @@ other.kill()
 output = other.communicate()[0]
 print(json.dumps({
     "same pid": other.pid == first.pid, "alive": alive, "got": output,
-    "stopped": [freed.how for freed in answer.stopped], "refused": [each.why for each in answer.refused],
+    "stopped": [freed.how for freed in answer.stopped], "left alone": [*answer.remarks, *(each.why for each in answer.refused)], "complete": answer.complete,
 }))
 """
 
@@ -104,8 +104,9 @@ def test_a_pid_that_is_reused(moment: str, role: str, tmp_path: Path) -> None:
     facts = _inside(INSIDE, moment, role, folder=tmp_path)
     assert facts["same pid"]
     assert (facts["alive"], facts["got"], facts["stopped"]) == (True, "", [])
-    (why,) = facts["refused"]
+    (why,) = facts["left alone"]
     assert why.endswith(": nothing was signalled")
+    assert facts["complete"] == (role != "serves")  # is the port free?
 
 
 def _inside(code: str, *words: str, folder: Path) -> dict[str, Any]:

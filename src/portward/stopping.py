@@ -142,7 +142,11 @@ class Stopping:
         settling = _KEEPER_SETTLING if any(stop.keeper for stop in stops) else _SETTLING
         parents.settle([root for stop in stops for root in stop.roots], lambda: self._taken(stops), settling)
         ports = self.after(planned, stops)
-        return Killed(planned, freed, (*planned.refused, *refused), ports, tuple(remarks))
+        free = {(after.port, after.transport) for after in ports if not after.listeners}
+        over = [each for each in refused if each.gone and (each.port, each.transport) in free]
+        remarks += (f"{each.what}: {each.why}" for each in over)
+        left = tuple(each for each in refused if each not in over)
+        return Killed(planned, freed, (*planned.refused, *left), ports, tuple(remarks))
 
     def _stop(self, stop: Stop) -> Freed | Refused:
         start = time.monotonic()
@@ -177,7 +181,8 @@ class Stopping:
         ended = ending.end(stop.processes, stop.roots, first=stop.signal, last=stop.last, patience=stop.patience)
         if ended.why is not None:
             hint = None if ended.denied or not ended.signals else _after_patience(stop)
-            return Refused(stop.port, stop.transport, stop.what, _why(ended), hint, failed=ended.denied)
+            gone = not ended.signals and not ended.denied
+            return Refused(stop.port, stop.transport, stop.what, _why(ended), hint, failed=ended.denied, gone=gone)
         return Freed(stop, ", ".join(ended.signals), time.monotonic() - start, ended.alive)
 
     def _owners(self, port: int, transport: Transport) -> set[tuple[int, int | None]]:

@@ -102,7 +102,10 @@ class Stop(Record):
 
 
 class Refused(Record):
-    """A holder that is left alone, and why. `failed` tells that it was tried, and not permitted or out of reach."""
+    """A holder that is left alone, and why.
+
+    `failed` tells that it was tried, and not permitted or out of reach; `gone` that it was no holder any more when it was to be stopped.
+    """
 
     port: int
     transport: Transport
@@ -110,6 +113,7 @@ class Refused(Record):
     why: str
     hint: str | None = None
     failed: bool = False
+    gone: bool = False
 
 
 class StopPlan(Record):
