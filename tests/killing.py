@@ -25,20 +25,21 @@ for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.S
     signal.signal(number, lambda number, frame: print("got", signal.Signals(number).name, flush=True))
 port = int(sys.argv[1])
 role = sys.argv[2]
+own = f"127.1.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"  # an address where nobody else is
 if role == "client of the port":
     kept = socket.create_connection(("127.0.0.1", port))
 elif role == "client from the port":
     there = listen("127.0.0.1")
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.2", port))
+    kept.bind((own, port))
     kept.connect(there.getsockname())
 elif role == "udp":
-    kept = listen("127.0.0.1", port, socket.SOCK_DGRAM)
+    kept = listen(own, port, socket.SOCK_DGRAM)
 elif role == "shorter":
-    kept = listen("127.0.0.1", port // 10)
+    kept = listen(own, port // 10)
 elif role == "neighbour":
-    kept = listen("127.0.0.1", port + 16)
+    kept = listen(own, port + 1)
 ready()
 """
 ROLES = ("client of the port", "client from the port", "udp", "shorter", "neighbour", "only named in the command line")

@@ -231,9 +231,9 @@ def supervised(free_port: int, tmp_path: Path) -> Iterator[Callable[..., int]]:
     """Starts a supervisor that starts a server again whenever it ends; gives the supervisor's pid. `name` is its script's."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(name: str = "keep", pause: float = 0) -> int:
+    def start(name: str = "keep", pause: float = 0, code: str = RESTARTING) -> int:
         script = tmp_path / name
-        script.write_text(RESTARTING)
+        script.write_text(code)
         command = [sys.executable, str(script), str(free_port), SIMPLE, str(pause)]
         started.append(subprocess.Popen(command, start_new_session=True))
         until(lambda: listens(free_port), "the server listens")
@@ -259,6 +259,17 @@ def test_an_unknown_supervisor(kill: Kill, free_port: int, supervised: Callable[
     assert text.returncode == 1
     assert f"{free_port}/tcp is not free: python" in text.stdout
     assert f" {parent} starts it again" in text.stdout
+
+
+def test_a_supervisor_behind_a_shell(kill: Kill, free_port: int, supervised: Callable[..., int]) -> None:
+    """What it starts is a shell, which ends with the server: the supervisor is found above that."""
+    command = "command = [sys.executable"
+    behind = RESTARTING.replace(command, """command = ["sh", "-c", '"$@"; exit 1', "sh", sys.executable""")
+    assert behind != RESTARTING
+    parent = supervised(code=behind)
+    answer = kill(free_port)
+    assert (answer.status, len(answer.stopped), answer.document["ports"][0]["free"]) == (1, 1, False)
+    assert answer.document["ports"][0]["by"].endswith(f" {parent} starts it again")
 
 
 def test_a_known_supervisor(kill: Kill, free_port: int, supervised: Callable[..., int]) -> None:
@@ -440,7 +451,7 @@ def test_as_a_user_who_may_not_see(kill: Kill, free_port: int, spawn: Spawn, tmp
 
     done = ask()
     refused = json.loads(done.stdout)["refused"]
-    assert (done.returncode, server.process.poll()) == (1, None)
+    assert (done.returncode, server.process.poll()) == (3, None)
     assert [(row["what"], row["why"]) for row in refused] == [("a process of root", "you are not permitted to see it")]
     server.stop()
     own = _as_nobody(SERVER, free_port, spawn)

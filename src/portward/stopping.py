@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import takewhile
 
 from portward.answers import Freed, Killed, PortAfter
 from portward.errors import Unavailable
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from portward.arguments import PortArgument
     from portward.live import Live
-    from portward.model import Listener
+    from portward.model import Listener, Reading
     from portward.processes.ending import Ended
 
 _SETTLING = 0.5  # seconds in which a parent that restarts what ended has begun to do so
 _KEEPER_SETTLING = 3.0  # the same, for one that is known to
+_ENGINE_SECONDS = 10.0
+_GENERATIONS = 3  # a supervisor, a shell that it starts, and what that starts
 
 
 class Stopping:
@@ -64,7 +67,7 @@ class Stopping:
             for port in argument.ports:
                 known = self._hosts.setdefault((port, argument.transport), [])
                 known += self._live.addresses(argument.host)
-        reading = self._live.read(udp=self._udp, ports={port for port, _ in self._hosts})
+        reading = self._read()
         judged = [
             plan(held, self._asker, self._terms)
             for port, transport in self._hosts
@@ -74,9 +77,10 @@ class Stopping:
         refused = tuple(each for each in judged if isinstance(each, Refused))
         return StopPlan(tuple(self._hosts), stops, refused, reading.skipped)
 
-    @property
-    def _udp(self) -> bool:
-        return any(transport is Transport.UDP for _, transport in self._hosts)
+    def _read(self) -> Reading:
+        """What is on the ports now. Engines are given time: without them a container cannot be told from what forwards for it."""
+        udp = any(transport is Transport.UDP for _, transport in self._hosts)
+        return self._live.read(udp=udp, ports={port for port, _ in self._hosts}, patience=_ENGINE_SECONDS)
 
     def _on(self, port: int, transport: Transport, rows: Iterable[Listener]) -> list[Listener]:
         """The sockets that are on an endpoint that was asked for, in our own network namespace."""
@@ -124,8 +128,8 @@ class Stopping:
 
         remarks: list[str] = []
         done: dict[tuple[object, ...], Freed | Refused] = {}
-        waiting = {process.pid for process in self._asker.ancestors}
-        parents = Parents([root for stop in planned.stops for root in stop.roots], waiting)
+        above = {root: self._above(root) for stop in planned.stops for root in stop.roots}
+        parents = Parents(above)
         with opened(self._environment, remarks.append) as add:
             for stop in planned.stops:
                 if stop.thing in done:
@@ -141,7 +145,7 @@ class Stopping:
         stops = [each.stop for each in freed]
         settling = _KEEPER_SETTLING if any(stop.keeper for stop in stops) else _SETTLING
         parents.settle([root for stop in stops for root in stop.roots], lambda: self._taken(stops), settling)
-        ports = self.after(planned, stops)
+        ports = self.after(planned, stops, above)
         free = {(after.port, after.transport) for after in ports if not after.listeners}
         over = [each for each in refused if each.gone and (each.port, each.transport) in free]
         remarks += (f"{each.what}: {each.why}" for each in over)
@@ -198,23 +202,32 @@ class Stopping:
     def _taken(self, stops: Sequence[Stop]) -> bool:
         return any(self._owners(stop.port, stop.transport) for stop in stops)
 
-    def after(self, planned: StopPlan, stopped: Sequence[Stop] = ()) -> tuple[PortAfter, ...]:
-        """Who has each port now."""
-        reading = self._live.read(udp=self._udp, ports={port for port, _ in planned.ports})
+    def _above(self, process: Process) -> list[int]:
+        """The pids of those who may start a process again: the nearest ancestors, but for the first process and those who wait for us."""
+        others = {1, *(ancestor.pid for ancestor in self._asker.ancestors)}
+        above = [parent.pid for parent in self._live.sockets.ancestry(process)[:_GENERATIONS]]
+        return list(takewhile(lambda pid: pid not in others, above))
+
+    def after(
+        self, planned: StopPlan, stopped: Sequence[Stop] = (), above: Mapping[Process, Sequence[int]] | None = None
+    ) -> tuple[PortAfter, ...]:
+        """Who has each port now; if one of those `above` what was stopped has started them, who."""
+        reading = self._read()
         after = []
         for port, transport in planned.ports:
             rows = tuple(row for row in self._on(port, transport, reading.listeners) if not row.note)
-            keeper = next((stop.keeper for stop in stopped if stop.port == port and stop.keeper), None)
-            after.append(PortAfter(port, transport, rows, keeper or self._starter(rows, stopped) if rows else None))
+            after.append(PortAfter(port, transport, rows, self._starter(rows, stopped, above or {})))
         return tuple(after)
 
-    def _starter(self, rows: Sequence[Listener], stopped: Sequence[Stop]) -> str | None:
-        """The parent of what ended, if it is the parent of who has the port now too."""
-        parents = {root.parent for stop in stopped for root in stop.roots} - {None, 1}
+    def _starter(
+        self, rows: Sequence[Listener], stopped: Sequence[Stop], above: Mapping[Process, Sequence[int]]
+    ) -> str | None:
+        keepers = {stop.keeper_pid: stop.keeper for stop in stopped if stop.keeper}
+        known = {pid for stop in stopped for root in stop.roots for pid in above[root]} | keepers.keys()
         for process in (process for row in rows for process in row.processes):
             for parent in self._live.sockets.ancestry(process):
-                if parent.pid in parents:
-                    return f"{name_of(parent)} {parent.pid} starts it again"
+                if parent.pid in known:
+                    return keepers.get(parent.pid) or f"{name_of(parent)} {parent.pid} starts it again"
         return None
 
 

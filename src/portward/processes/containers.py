@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
 _NO_LIMIT = 1_000_000  # seconds; as good as never, while -1 is not understood by every engine
 _GONE, _STOPPED_ALREADY, _DONE = 404, 304, 204
 _KEEPERS = {"swarm": "com.docker.swarm.service.name", "kubernetes": "io.kubernetes.pod.name"}

@@ -9,7 +9,7 @@ from portward.processes.tree import descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from portward.model import Process
 
@@ -18,35 +18,32 @@ _PAUSE = 0.05
 
 
 class Parents:
-    """The parents of processes that are going to be ended, with the children that they have now.
+    """Those above processes that are going to be ended, with the children that they have now.
 
-    The first process starts nothing again; the parents in `waiting` are told of by their pid, and not watched: they wait for us.
+    `above` gives for each process the pids of those of its ancestors that may start it again, nearest first.
     """
 
-    def __init__(self, processes: Sequence[Process], waiting: Collection[int]) -> None:
-        self._waiting = waiting
-        parents = {process.parent for process in processes} - {None, 1}
-        self._before = {parent: _children(parent) for parent in parents if parent is not None}
+    def __init__(self, above: Mapping[Process, Sequence[int]]) -> None:
+        self._above = above
+        self._before = {parent: _children(parent) for parents in above.values() for parent in parents}
 
     def settle(self, ended: Sequence[Process], taken: Callable[[], bool], seconds: float) -> None:
         """Waits until `taken` says so, or nothing has been started for so many seconds; ten seconds at most.
 
         The time begins anew as long as a parent has not noticed the end yet, or has a new child, which may need a while to listen.
         """
-        ended = [process for process in ended if process.parent in self._before]
-        watched = [process for process in ended if process.parent not in self._waiting]
         now = time.monotonic()
         end, limit = now + seconds, now + _LONGEST_SECONDS
         while ended and now < min(end, limit) and not taken():
             time.sleep(_PAUSE)
             now = time.monotonic()
-            if any(map(self._is_unsettled, watched)):
+            if any(map(self._is_unsettled, ended)):
                 end = now + seconds
 
     def _is_unsettled(self, ended: Process) -> bool:
-        assert ended.parent is not None
-        unnoticed = start_of(ended.pid) == ("Z", ended.start_ticks)
-        return unnoticed or bool(_children(ended.parent) - self._before[ended.parent])
+        parents = self._above[ended]
+        unnoticed = bool(parents) and start_of(ended.pid) == ("Z", ended.start_ticks)
+        return unnoticed or any(_children(parent) - self._before[parent] for parent in parents)
 
 
 def _children(parent: int) -> set[int]:

@@ -183,7 +183,7 @@ def _stop(stop: Stop) -> Document:
         "transport": str(stop.transport),
         "what": stop.what,
         "how": stop.how,
-        "pid": stop.processes[0].pid if stop.processes else None,
+        "pid": next((process.pid for process in (*stop.roots, *stop.processes)), None),
         "pids": [process.pid for process in stop.processes],
         "container": stop.container.name if stop.container else None,
         "unit": stop.unit,

@@ -88,7 +88,7 @@ def _nobody(held: Held) -> Refused:
     if row.owners is Owners.HIDDEN:
         what = f"a process of {shown(row.user or 'another user')}"
         hint = f"`sudo portward kill {held.port}{_suffix(held)}` may see it"
-        return Refused(held.port, held.transport, what, "you are not permitted to see it", hint)
+        return Refused(held.port, held.transport, what, "you are not permitted to see it", hint, failed=True)
     why = "no process that can be seen has it open: the kernel, a packet rule, or another pid namespace"
     return Refused(held.port, held.transport, "a socket", why, f"`portward who {held.port}{_suffix(held)}` tells more")
 
@@ -160,6 +160,7 @@ def _by_signal(held: Held, terms: Terms) -> Stop:
         last=ending.last if terms.force else None,
         keeps_data=databases.keeps_data(roots[0].process),
         keeper=str(keeper) if keeper and supervisors.restarts(keeper) else None,
+        keeper_pid=keeper.pid if keeper else None,
         remarks=tuple(remarks),
     )
 

@@ -71,7 +71,7 @@ class Stop(Record):
     `what` names it, without its command line; `how` says the way. `processes` are all that have the socket open, `roots` those of them
     that started the others: they get `signal` first. `last` is what they get after `patience` seconds, None for nothing. A container
     with `grace` gets SIGKILL from its engine that many seconds after its stop signal. `unit` is a systemd unit, `of_user` tells that a
-    user's manager keeps it. `keeps_data` tells that its end must be waited for, not only its port. `keeper` is who starts it again,
+    user's manager keeps it. `keeps_data` tells that its end must be waited for, not only its port. `keeper` is who starts it again at once,
     `remarks` are for people.
     """
 
@@ -91,6 +91,7 @@ class Stop(Record):
     of_user: bool = False
     keeps_data: bool = False
     keeper: str | None = None
+    keeper_pid: int | None = None
     remarks: tuple[str, ...] = ()
 
     @property
