@@ -18,6 +18,7 @@ from portward.model import (
     State,
     Transport,
 )
+from portward.stopping import _together
 from portward.stops import Asker, Held, Owner, Refused, Stop, Terms, Way, name_of, plan
 
 if TYPE_CHECKING:
@@ -247,6 +248,35 @@ def test_containers() -> None:
     for refusal in (container(Terms(mine=True), mine=False), container(keeper="swarm", kept_as="shop_db")):
         assert isinstance(refusal, Refused)
         assert refusal.what.startswith("container shop-db-1")
+
+
+@pytest.mark.parametrize(
+    "asker", [ASKER.replace(host=CONTAINER.id), ASKER.replace(cgroup=f"/docker/{CONTAINER.id}{'0' * 52}")]
+)
+def test_the_container_of_the_one_who_asks(asker: Asker) -> None:
+    """It is never stopped: a coding agent in a dev container would end itself."""
+    rows = (ROW.replace(container=CONTAINER, processes=()),)
+    found = plan(Held(3000, Transport.TCP, rows, (), ContainerPolicy()), asker, FORCED)
+    assert isinstance(found, Refused)
+    assert found.why == "the one who asks runs in it"
+
+
+@given(
+    st.lists(st.frozensets(st.integers(1, 9), max_size=3), max_size=8),
+)
+def test_holders_share_no_process(owners: list[frozenset[int]]) -> None:
+    """Sockets are put together by the processes that share them: every socket once, no process in two holders, unknown owners alone."""
+    rows = [
+        ROW.replace(
+            endpoint=Endpoint("127.0.0.1", 1 + index), processes=tuple(process("node", pid=pid) for pid in sorted(pids))
+        )
+        for index, pids in enumerate(owners)
+    ]
+    groups = _together(rows)
+    assert sorted(row.port for group in groups for row in group) == [row.port for row in rows]
+    sets = [{each.pid for row in group for each in row.processes} for group in groups]
+    assert sum(map(len, sets)) == len(set().union(*sets))
+    assert all(len(group) == 1 for group, pids in zip(groups, sets, strict=True) if not pids)
 
 
 @given(title=st.text(max_size=80))

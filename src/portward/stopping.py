@@ -50,11 +50,12 @@ class Stopping:
         self._asker = self._who_asks()
 
     def _who_asks(self) -> Asker:
-        from portward.processes.asker import user_of
+        from portward.processes import asker
 
         me = Process(os.getpid(), "portward", parent=os.getppid())
         ancestors = (self._with_unit(process) for process in self._live.sockets.ancestry(me))
-        return Asker(me.pid, tuple(ancestors), user_of(), self._live.sockets.cgroup(me.pid))
+        cgroup = self._live.sockets.cgroup(me.pid)
+        return Asker(me.pid, tuple(ancestors), asker.user_of(), cgroup, asker.host())
 
     def _with_unit(self, process: Process) -> Process:
         from portward.sockets import unit

@@ -15,3 +15,8 @@ def user_of() -> str | None:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def host() -> str:
+    """The name of the host, "" where the system does not tell; that of a container is its id unless another was given."""
+    return os.uname().nodename if hasattr(os, "uname") else ""

@@ -30,8 +30,9 @@ class Parents:
     def settle(self, ended: Sequence[Process], taken: Callable[[], bool], seconds: float) -> None:
         """Waits until `taken` says so, or nothing has been started for so many seconds; ten seconds at most.
 
-        The time begins anew as long as a parent has not noticed the end yet, or has a new child, which may need a while to listen.
+        Does not wait where nobody is above. The time begins anew as long as a parent has not noticed the end yet, or has a new child, which may need a while to listen.
         """
+        ended = [process for process in ended if self._above[process]]
         now = time.monotonic()
         end, limit = now + seconds, now + _LONGEST_SECONDS
         while ended and now < min(end, limit) and not taken():
@@ -41,9 +42,8 @@ class Parents:
                 end = now + seconds
 
     def _is_unsettled(self, ended: Process) -> bool:
-        parents = self._above[ended]
-        unnoticed = bool(parents) and start_of(ended.pid) == ("Z", ended.start_ticks)
-        return unnoticed or any(_children(parent) - self._before[parent] for parent in parents)
+        unnoticed = start_of(ended.pid) == ("Z", ended.start_ticks)
+        return unnoticed or any(_children(parent) - self._before[parent] for parent in self._above[ended])
 
 
 def _children(parent: int) -> set[int]:

@@ -20,13 +20,15 @@ __all__ = ["Asker", "Held", "Owner", "Refused", "Stop", "StopPlan", "Terms", "Wa
 
 _UNIT_PATIENCE = 90.0  # what systemd itself gives a unit (DefaultTimeoutStopSec of systemd-system.conf(5))
 _LONGEST_NAME = 40
+_NOT_MINE = "without --mine it can be stopped"
 
 
 def plan(held: Held, asker: Asker, terms: Terms) -> Stop | Refused:
     """How a holder of a port is to be stopped, or why it is left alone."""
     container = next((row.container for row in held.rows if row.container is not None), None)
     if container is not None:
-        return _container(held, container, terms)
+        why = "the one who asks runs in it" if protected.runs_in(container, asker) else None
+        return _refused_container(held, container, why) if why else _container(held, container, terms)
     if not held.owners:
         return _nobody(held)
     if all(row.note for row in held.rows):
@@ -36,7 +38,7 @@ def plan(held: Held, asker: Asker, terms: Terms) -> Stop | Refused:
         if never := protected.why_never(owner, asker, held.port):
             return _refused(held, never[0], never[1], owner.process)
     if terms.mine and not held.mine:
-        return _refused(held, "it is not of this project", "without --mine it can be stopped")
+        return _refused(held, "it is not of this project", _NOT_MINE)
     strangers = [root.process for root in _roots(held.owners) if root.process.user != asker.user]
     if strangers and not terms.force:
         user = shown(strangers[0].user or "an unknown user")
@@ -47,25 +49,29 @@ def plan(held: Held, asker: Asker, terms: Terms) -> Stop | Refused:
 
 def _container(held: Held, container: Container, terms: Terms) -> Stop | Refused:
     """A container is stopped by its engine, and stays so."""
-    what = _told_container(container)
     policy = held.policy
     if policy is None:
-        return Refused(held.port, held.transport, what, "its engine does not answer for it", None, failed=True)
+        return _refused_container(held, container, "its engine does not answer for it", failed=True)
     if terms.mine and not held.mine:
-        return Refused(held.port, held.transport, what, "it is not of this project", "without --mine it can be stopped")
+        return _refused_container(held, container, "it is not of this project", _NOT_MINE)
     if policy.keeper is not None:
-        commands = {"swarm": f"docker service scale {shown(policy.kept_as)}=0"}
-        command = commands.get(policy.keeper, "kubectl delete, or scale to 0, what made the pod")
-        why = f"{policy.keeper} would start it again ({shown(policy.kept_as)})"
-        return Refused(held.port, held.transport, what, why, f"`{command}`" if policy.keeper in commands else command)
-    careful = held.kind in databases.KINDS and not terms.force
-    grace = terms.patience or (max(policy.grace, databases.PATIENCE) if held.kind in databases.KINDS else policy.grace)
+        hint = (
+            f"`docker service scale {shown(policy.kept_as)}=0`"
+            if policy.keeper == "swarm"
+            else "delete or scale what made the pod"
+        )
+        return _refused_container(
+            held, container, f"{policy.keeper} would start it again ({shown(policy.kept_as)})", hint
+        )
+    keeps_data = held.kind in databases.KINDS
+    careful = keeps_data and not terms.force
+    grace = terms.patience or (max(policy.grace, databases.PATIENCE) if keeps_data else policy.grace)
     after = "and never SIGKILL" if careful else f"SIGKILL after {_seconds(grace)}"
     return Stop(
         held.port,
         held.transport,
         Way.CONTAINER,
-        what,
+        _told_container(container),
         f"its engine stops it: its stop signal, {after}",
         grace,
         container=container,
@@ -197,6 +203,12 @@ def _told_container(container: Container) -> str:
 def _refused(held: Held, why: str, hint: str | None, process: Process | None = None) -> Refused:
     what = _told_process(process, len(held.owners) - 1) if process is not None else _told(held)
     return Refused(held.port, held.transport, what, why, hint)
+
+
+def _refused_container(
+    held: Held, container: Container, why: str, hint: str | None = None, *, failed: bool = False
+) -> Refused:
+    return Refused(held.port, held.transport, _told_container(container), why, hint, failed)
 
 
 def _seconds(seconds: float) -> str:

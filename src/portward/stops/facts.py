@@ -41,12 +41,13 @@ class Held(Record):
 
 
 class Asker(Record):
-    """Who wants a port to be free: this process with its ancestors, nearest first, and its user."""
+    """Who wants a port to be free: this process with its ancestors, nearest first, its user, and the name of its host."""
 
     pid: int
     ancestors: tuple[Process, ...] = ()
     user: str | None = None
     cgroup: str = ""
+    host: str = ""
 
 
 class Terms(Record):

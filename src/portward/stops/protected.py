@@ -8,7 +8,7 @@ from portward.wording import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portward.model import Process
+    from portward.model import Container, Process
     from portward.stops.facts import Asker, Owner
 
 _ENGINES = {
@@ -62,6 +62,11 @@ def why_never(owner: Owner, asker: Asker, port: int) -> tuple[str, str | None] |
             f"`docker stop {short}`, or its own engine's",
         )
     return None
+
+
+def runs_in(container: Container, asker: Asker) -> bool:
+    """Whether the one who asks runs in a container. One that sees no control groups has the container's id as the name of its host."""
+    return container.id in (asker.host[: len(container.id)], (container_of(asker.cgroup) or "")[: len(container.id)])
 
 
 def container_of(cgroup: str) -> str | None:
