@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portward.sockets.bind import is_free
 from tests.conftest import need, need_root
 from tests.killing import (
     BYSTANDER,
@@ -88,13 +87,13 @@ def test_workers_whose_first_process_leaves_them(
     kill: Kill, free_port: int, spawn: Spawn, crowd: Callable[[], None]
 ) -> None:
     """A first process that just ends: the workers that still have the socket are ended next."""
-    server = spawn(PRE_FORK + "\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)", free_port)
-    until(lambda: listens(free_port), "it listens")
+    server = spawn(PRE_FORK.replace("end)", "signal.SIG_DFL)"), free_port)
+    crowd()
     answer = kill(free_port)
     assert server.process.wait(60) == -signal.SIGTERM
     assert (answer.status, len(answer.stopped)) == (0, 1)
     assert all(map(gone, server.facts["workers"]))
-    assert is_free(free_port)
+    assert not listens(free_port)
 
 
 def test_several_servers_on_one_port(kill: Kill, free_port: int, spawn: Spawn, crowd: Callable[[], None]) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portward.sockets.bind import is_free
 from tests.conftest import need, unmet
 from tests.killing import SECONDS, Kill, end_group, listens, until
 
@@ -76,7 +75,7 @@ def test_nginx(kill: Kill, free_port: int, outside: Path, start: Callable[..., s
     (stopped,) = answer.stopped
     assert (answer.status, stopped["pid"], len(stopped["pids"])) == (0, master.pid, 4)
     assert stopped["how"] == "SIGTERM"
-    assert is_free(free_port)
+    assert not listens(free_port)
 
 
 def test_redis(kill: Kill, free_port: int, outside: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
@@ -149,4 +148,4 @@ def test_python_servers(
     answer = kill(free_port)
     assert (answer.status, answer.stopped[0]["pid"], answer.refused) == (0, master.pid, [])
     assert master.wait(SECONDS) in (0, -signal.SIGTERM)
-    assert is_free(free_port)
+    assert not listens(free_port)
