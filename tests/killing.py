@@ -26,6 +26,12 @@ for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.S
 port = int(sys.argv[1])
 role = sys.argv[2]
 own = f"127.1.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"  # an address where nobody else is
+def first(numbers):  # on the first of these ports that nobody else has
+    for number in numbers:
+        try:
+            return listen(own, number)
+        except OSError:
+            continue
 if role == "client of the port":
     kept = socket.create_connection(("127.0.0.1", port))
 elif role == "client from the port":
@@ -37,9 +43,9 @@ elif role == "client from the port":
 elif role == "udp":
     kept = listen(own, port, socket.SOCK_DGRAM)
 elif role == "shorter":
-    kept = listen(own, port // 10)
+    kept = first([port // 10, port % 10000, port // 100])
 elif role == "neighbour":
-    kept = listen(own, port + 1)
+    kept = first(range(port + 1, port + 100))
 ready()
 """
 ROLES = ("client of the port", "client from the port", "udp", "shorter", "neighbour", "only named in the command line")
