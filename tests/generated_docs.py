@@ -18,6 +18,7 @@ from pathlib import Path
 
 from portward import cli, servers
 from portward.servers import Form, Moves
+from portward.stops import databases, protected, supervisors
 from portward.ward import Portward
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,13 @@ _PART = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end (
 
 def parts() -> dict[str, str]:
     """Every part by name. The session needs network namespaces, and is left out where there are none."""
-    made = {"verbs": verbs(), "help": help_texts(), "rules": rule_table(), "servers": server_table()}
+    made = {
+        "verbs": verbs(),
+        "help": help_texts(),
+        "rules": rule_table(),
+        "servers": server_table(),
+        "never-stopped": stop_tables(),
+    }
     if shutil.which("unshare") and shutil.which("ip"):
         made["session"] = session()
     return made
@@ -91,6 +98,33 @@ def server_table() -> str:
     return "| server | started by | is told | moves | takes a socket | tested |\n|---|---|---|---|---|---|\n" + "".join(
         rows
     )
+
+
+def stop_tables() -> str:
+    """Who is never stopped and why, who keeps data, and which supervisors are known."""
+    reasons = dict.fromkeys(protected.NEVER.values())
+    never = [
+        f"- {why}: {', '.join(f'`{name}`' for name, reason in protected.NEVER.items() if reason == why)}"
+        for why in reasons
+    ]
+    data = ", ".join(f"`{name}`" for name in ("postgres", *databases.NAMES))
+    does = dict.fromkeys(does for does, _ in supervisors.KEEPERS.values())
+    keepers = [
+        f"- {each}: {', '.join(f'`{name}`' for name, (what, _) in supervisors.KEEPERS.items() if what == each)}"
+        for each in does
+    ]
+    lines = [
+        "Never stopped, as",
+        "",
+        *never,
+        "",
+        f"Known to keep data: {data}.",
+        "",
+        "Known supervisors, each of which",
+        "",
+        *keepers,
+    ]
+    return "\n" + "\n".join(lines) + "\n\n"
 
 
 def session() -> str:

@@ -338,7 +338,7 @@ def test_what_is_declared_is_what_argparse_makes_of_it() -> None:
         ours, theirs = Reader(verb), ArgumentParser()
         declare(verb, ours)
         declare(verb, theirs)
-        words = {"who": ["5000"], "set": ["web=5000"], "verify": ["1"], "pin": ["a=1"]}.get(verb, [])
+        words = {"who": ["5000"], "set": ["web=5000"], "verify": ["1"], "kill": ["1"], "pin": ["a=1"]}.get(verb, [])
         assert vars(ours.read(words)) == vars(theirs.parse_args(words))
 
 
@@ -442,6 +442,7 @@ EVERY_VERB = {
     "verify": ["1"],
     "pin": ["web=5000", "--reason", "why"],
     "undo": ["--dry-run"],
+    "kill": ["1", "--dry-run"],
     "find": [],
     "catalog": ["5000"],
 }

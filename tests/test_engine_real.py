@@ -346,7 +346,7 @@ def test_stranger_on_a_port_of_nexus(nexus: Stack, tmp_path: Path) -> None:
     finding = in_use(answer)[port]
     assert finding["service"] == "backend"
     assert finding["holders"][0]["processes"][0]["pid"] == stranger.pid
-    assert f"kill {stranger.pid}" in {fix["command"] for fix in finding["fixes"]}
+    assert f"portward kill {port}" in {fix["command"] for fix in finding["fixes"]}
     states = {service: row["state"] for (service, _), row in published(answer).items()}
     assert states == {
         "frontend": "free",

@@ -15,9 +15,9 @@ SOURCE = Path(__file__).parent.parent / "src/portward"
 
 # each room, and what it may import from the house besides itself and the records
 ALLOWED = {
-    "records": set[str](),
+    "records": set(),
     "model": {"records"},
-    "errors": set[str](),
+    "errors": set(),
     "wording": {"model"},
     "arguments": {"errors", "model"},
     "formats": {"arguments", "errors", "model", "wording"},
@@ -27,39 +27,41 @@ ALLOWED = {
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
-    "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
+    "servers": {"errors", "formats", "model", "wording"},
+    "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
-    "processes": {"errors", "model", "wording"},
-    "answers": {"model", "plan"},
+    "processes": {"engine", "errors", "model", "wording"},
+    "answers": {"model", "plan", "stops"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "conventions": {"allocate", "catalog", "model"},
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "ownership": {"model", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leases", "leasing", "live",
-        "model", "ownership", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
-        "workspace",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal",
+        "leases", "leasing", "live", "model", "ownership", "plan", "preflight", "processes", "remedies", "rules", "servers",
+        "sockets", "starting", "stopping", "stops", "survey", "wording", "workspace",
     },
-    "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
-    "cli": {"answers", "arguments", "conventions", "errors", "leasing", "model", "render", "ward", "wording"},
-    "library": {"arguments", "answers", "conventions", "leasing", "model", "sockets", "ward"},
+    "render": {"answers", "catalog", "errors", "leasing", "model", "plan", "stops", "wording"},
+    "cli": {"answers", "arguments", "conventions", "errors", "leasing", "model", "render", "stops", "ward", "wording"},
+    "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
     "pytest_plugin": {"testing"},
     "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers"}
+PURE = {"allocate", "catalog", "conventions", "formats", "occupancy", "plan", "remedies", "rules", "servers", "stops"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
-LOWEST = {"records", "model", "errors", "wording", "arguments"}
+LOWEST = {"arguments", "errors", "model", "records", "wording"}
 
 
 def _room(path: Path) -> str:

@@ -83,7 +83,7 @@ def test_a_stranger_is_in_the_way() -> None:
     assert [place.path for place in finding.locations] == ["compose.yaml", ".env"]
     assert finding.fixes[0].command == "portward set web=20001 --write"
     assert finding.fixes[0].safe
-    assert finding.fixes[-1].command == "kill 41"
+    assert finding.fixes[-1].command == "portward kill 5000"
     assert not finding.fixes[-1].safe
 
 

@@ -142,7 +142,7 @@ def test_a_pinned_service_is_not_moved(project: Path, free_port: int) -> None:
         document, _ = _json("check", cwd=project)
     (finding,) = [finding for finding in document["findings"] if finding["severity"] == "error"]
     assert finding["hint"] == f"ledger is pinned to {free_port}: audited"
-    assert [fix["command"] for fix in finding["fixes"]] == [f"kill {os.getpid()}"]
+    assert [fix["command"] for fix in finding["fixes"]] == [f"portward kill {free_port}"]
 
 
 def test_find_keeps_to_ranges_and_pins(project: Path, free_port: int) -> None:

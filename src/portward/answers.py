@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Transport,
     )
     from portward.plan import Plan
+    from portward.stops import Refused, Stop, StopPlan
 
 
 class PortCheck(Record):
@@ -174,6 +175,52 @@ class WhoAnswer(Record):
     def rows(self) -> tuple[Listener, ...]:
         """The listeners that the answer rests on."""
         return tuple(row for who in self.ports for row in who.listeners)
+
+
+class Freed(Record):
+    """A holder that was stopped: `how` it was in the end, after so many seconds.
+
+    The processes in `alive` have let the port go, and are still finishing.
+    """
+
+    stop: Stop
+    how: str
+    seconds: float
+    alive: tuple[int, ...] = ()
+
+
+class PortAfter(Record):
+    """Who has a port after all was stopped, nobody if it is free; `by` says who started them in the place of what was stopped."""
+
+    port: int
+    transport: Transport
+    listeners: tuple[Listener, ...]
+    by: str | None = None
+
+
+class Killed(Record):
+    """What became of the holders of some ports, and who has each port now.
+
+    `acted` is False where nothing was tried: a dry run, nothing to stop, or somebody said no.
+    """
+
+    planned: StopPlan
+    stopped: tuple[Freed, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    ports: tuple[PortAfter, ...] = ()
+    remarks: tuple[str, ...] = ()
+    acted: bool = True
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was tried, and not permitted or out of reach."""
+        return any(each.failed for each in self.refused)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there was something to stop, all of it was, and nobody has taken its place; for a plan, whether that could be."""
+        left = any(port.listeners for port in self.ports) if self.acted else False
+        return bool(self.planned.stops) and not self.refused and not left
 
 
 def _holders(services: Iterable[ServiceReport]) -> Iterator[Listener]:

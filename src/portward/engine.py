@@ -47,10 +47,11 @@ class EngineContainer(Record):
 
 
 class Engine:
-    """One engine, by the address of its API: `unix:///path` or `tcp://host:port`."""
+    """One engine, by the address of its API: `unix:///path` or `tcp://host:port`. `seconds` is what it is told to be given."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, seconds: float = DEADLINE_SECONDS) -> None:
         self.address = address
+        self._seconds = seconds
 
     def containers(self, deadline: float) -> list[EngineContainer]:
         """All containers, stopped ones too. `deadline` is a time.monotonic() moment.
@@ -109,11 +110,11 @@ class Engine:
 
     def _get(self, path: str, deadline: float) -> Any:
         try:
-            status, body = self._ask(path, deadline)
+            status, body = self.ask("GET", path, deadline)
         except TimeoutError:
-            raise Unavailable(f"no answer within {DEADLINE_SECONDS} s") from None
+            raise Unavailable(f"no answer within {self._seconds:g} s") from None
         except OSError as error:
-            raise Unavailable(_reason(error)) from None
+            raise Unavailable(reason(error)) from None
         if status != 200:
             raise Unavailable(f"the engine answers with HTTP status {status}")
         import json
@@ -123,8 +124,11 @@ class Engine:
         except (ValueError, RecursionError):
             raise Unavailable(_NO_ENGINE) from None
 
-    def _ask(self, path: str, deadline: float) -> tuple[int, bytes]:
-        request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
+    def ask(self, method: str, path: str, deadline: float) -> tuple[int, bytes]:
+        """The status and the body of the answer to a request without a body. Raises OSError, TimeoutError after the deadline."""
+        request = (
+            f"{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nContent-Length: 0\r\n\r\n"
+        )
         connection = _connect(self.address, deadline)
         try:
             connection.sendall(request.encode("ascii"))
@@ -143,15 +147,17 @@ class Engine:
         return int(status[0]), body
 
 
-def read(environment: Mapping[str, str]) -> tuple[list[EngineContainer], list[Skipped]]:
+def read(
+    environment: Mapping[str, str], seconds: float = DEADLINE_SECONDS
+) -> tuple[list[EngineContainer], list[Skipped]]:
     """The containers of every engine of this machine, and those engines that could not be asked, with the reason.
 
-    A machine without an engine has neither. Takes at most `DEADLINE_SECONDS`, however many engines there are.
+    A machine without an engine has neither. Takes at most so many seconds, however many engines there are.
     """
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + seconds
     found: dict[str, EngineContainer] = {}
     skipped: list[Skipped] = []
-    for address, answer in _ask_each(addresses(environment), deadline).items():
+    for address, answer in _ask_each(addresses(environment), deadline, seconds).items():
         if isinstance(answer, Unavailable):
             skipped.append(Skipped(f"container engine {address}", answer.message))
         else:
@@ -160,13 +166,13 @@ def read(environment: Mapping[str, str]) -> tuple[list[EngineContainer], list[Sk
     return list(found.values()), skipped
 
 
-def _ask_each(asked: list[str], deadline: float) -> dict[str, list[EngineContainer] | Unavailable]:
+def _ask_each(asked: list[str], deadline: float, seconds: float) -> dict[str, list[EngineContainer] | Unavailable]:
     """The containers of each engine, or why it could not be asked. All at once: a silent one costs no other its time."""
     answers: dict[str, list[EngineContainer] | Unavailable] = dict.fromkeys(asked, Unavailable("not asked"))
 
     def ask(address: str) -> None:
         try:
-            answers[address] = Engine(address).containers(deadline)
+            answers[address] = Engine(address, seconds).containers(deadline)
         except Unavailable as error:
             answers[address] = error
 
@@ -301,7 +307,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why an engine could not be asked, in a few words."""
     if isinstance(error, PermissionError):
         return "not permitted to use its socket"
     if isinstance(error, ConnectionRefusedError):

@@ -44,10 +44,12 @@ class Live:
         ports: Collection[int] | None = None,
         claims: Collection[int] | None = None,
         owners: bool = True,
+        patience: float | None = None,
     ) -> Reading:
         """The live truth: sockets, with containers and projects as their owners. `claims` widens `ports` for containers.
 
-        Without `owners`, no process is looked for, and no project told.
+        Without `owners`, no process is looked for, and no project told. `patience` are the seconds that engines are given to answer,
+        None for what a look may take.
         """
         from portward import engine
 
@@ -59,7 +61,7 @@ class Live:
         if engine.addresses(self._environment):
             from portward.sockets import _docker
 
-            containers, unreached = engine.read(self._environment)
+            containers, unreached = engine.read(self._environment, patience or engine.DEADLINE_SECONDS)
             self._narrate(f"{len(containers)} containers by {', '.join(engine.addresses(self._environment))}")
             limit = claims if claims is not None else ports
             reading = _docker.join(reading, containers, self.sockets.cgroup, limit, udp)

@@ -190,6 +190,21 @@ class Container(Record):
     folder: str | None = None
 
 
+class ContainerPolicy(Record):
+    """What an engine does when a container ends, or is asked to.
+
+    `restart` is the name of its restart policy ("no", "always", "unless-stopped", "on-failure"). `removed` tells that the container
+    and its anonymous volumes go with its end (`--rm`). `grace` are the seconds between its stop signal and SIGKILL. `keeper` is who
+    else would start it again: "kubernetes", "swarm", or None; `kept_as` is the name that it is known by there.
+    """
+
+    restart: str = "no"
+    removed: bool = False
+    grace: float = 10.0
+    keeper: str | None = None
+    kept_as: str = ""
+
+
 class Listener(Record):
     """An endpoint that is held, and by whom.
 

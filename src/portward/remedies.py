@@ -25,5 +25,8 @@ def stops(row: Listener) -> Iterator[Fix]:
         yield Fix("see which container it is for", command, True)
     elif row.processes:
         process = row.processes[0]
-        command = f"systemctl stop {shown(process.unit)}" if process.unit else f"kill {process.pid}"
+        asked = f"{row.port}/udp" if row.transport == "udp" else str(row.port)
+        command = f"systemctl stop {shown(process.unit)}" if process.unit else f"portward kill {asked}"
+        if row.note:  # a client, which is never stopped for its port
+            command = f"kill {process.pid}"
         yield Fix(f"stop {shown(process.name)}", command, False)

@@ -36,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.answers import Changes, Check, RuleDoc, Services, Verified, Who, WhoAnswer
+    from portward.answers import Changes, Check, Killed, RuleDoc, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.conventions import Terms
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from portward.leasing import Granted, Leasing
     from portward.model import Lease, Location
     from portward.sockets import SocketReader
+    from portward.stops import StopPlan
     from portward.workspace import Checkout, Files
 
 
@@ -523,6 +524,18 @@ class Portward:
     def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
         """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""
         from portward.answers import Verified
+
+        owner_of = self._owner_of()
+        found = []
+        for row in self.who(ports).ports:
+            rows = tuple(each for each in row.listeners if holds(each))
+            claims = set(map(owner_of, rows))
+            owner = claims.pop() if len(claims) == 1 else "stranger" if claims else "nobody"
+            found.append(Verified(row.port, owner, rows))
+        return tuple(found)
+
+    def _owner_of(self) -> Callable[[Listener], str]:
+        """Tells whose a listener is, seen from this checkout: mine, other-worktree, other-project or stranger."""
         from portward.ownership import whose
         from portward.workspace import Roots, checkout
 
@@ -534,13 +547,42 @@ class Portward:
 
         mine = checkout(self.root or self._folder)
         project, _ = self._readable_project()
-        found = []
-        for row in self.who(ports).ports:
-            rows = tuple(each for each in row.listeners if holds(each))
-            claims = {whose(each, project, mine, checkout_of) for each in rows}
-            owner = claims.pop() if len(claims) == 1 else "stranger" if claims else "nobody"
-            found.append(Verified(row.port, owner, rows))
-        return tuple(found)
+        return lambda row: whose(row, project, mine, checkout_of)
+
+    def kill(
+        self,
+        ports: Sequence[str],
+        *,
+        force: bool = False,
+        mine: bool = False,
+        dry_run: bool = False,
+        reason: str = "",
+        timeout: float | None = None,
+        confirm: Callable[[StopPlan], bool] | None = None,
+    ) -> Killed:
+        """Stops what holds the ports, each holder in its own way, and tells who has them afterwards: docs/kill.md.
+
+        `confirm` is shown the plan and may say no; without it, the plan is done at once. `mine` leaves alone what is not of this project; `force`
+        takes other users' processes too, and SIGKILL where the signal before did nothing for `timeout` seconds (by default, what is usual for the
+        holder). `reason` goes into the log. A client of a port is never stopped. Raises InvalidPort, UsageError for a host without an address, and
+        NoProject for `mine` outside any project.
+        """
+        from portward.answers import Killed
+        from portward.stopping import Stopping
+        from portward.stops import Terms
+
+        arguments = [parse_port(port) for port in ports]
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise UsageError(f"cannot wait {timeout:g} seconds")
+        owner_of = None
+        if mine:
+            self._project_files()
+            owner_of = self._owner_of()
+        stopping = Stopping(self.live, self.environment, Terms(force, mine, timeout), owner_of, self._clock)
+        planned = stopping.plan(arguments)
+        if dry_run or not planned.stops or (confirm is not None and not confirm(planned)):
+            return Killed(planned, refused=planned.refused, ports=stopping.after(planned), acted=False)
+        return stopping.act(planned, reason)
 
     def pin(self, wish: str, reason: str, *, write: bool = True) -> Changes:
         """Writes a pin into `portward.toml`: the service keeps this port. Raises UsageError for one that is pinned already."""

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from portward.answers import Changes, Check, PortReport, ServiceReport, Services, Verified, Who, WhoAnswer
+    from portward.answers import Changes, Check, Killed, PortReport, ServiceReport, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
     from portward.leasing import Granted
     from portward.model import Finding, Fix, Lease, Link, Listener, Location, PortSpec, Process, Reading, Skipped
+    from portward.stops import Stop
 
     Document = dict[str, Any]
 
@@ -139,6 +140,54 @@ def verify(answer: Sequence[Verified]) -> Document:
             {"port": row.port, "whose": row.whose, "listeners": [_listener(each) for each in row.listeners]}
             for row in answer
         ]
+    }
+
+
+def kill(answer: Killed, *, dry_run: bool = False) -> Document:
+    """`stopped` is what really was; `planned` is what was to be; `ports` tells who has each port afterwards."""
+    return {
+        "stopped": [
+            {**_stop(freed.stop), "how": freed.how, "seconds": round(freed.seconds, 3), "alive": list(freed.alive)}
+            for freed in answer.stopped
+        ],
+        "refused": [
+            {
+                "port": each.port,
+                "transport": str(each.transport),
+                "what": each.what,
+                "why": each.why,
+                "hint": each.hint,
+            }
+            for each in answer.refused
+        ],
+        "planned": [_stop(stop) for stop in answer.planned.stops],
+        "ports": [
+            {
+                "port": after.port,
+                "transport": str(after.transport),
+                "free": not after.listeners,
+                "listeners": [_listener(row) for row in after.listeners],
+                "by": after.by,
+            }
+            for after in answer.ports
+        ],
+        "dry_run": dry_run,
+        "remarks": list(answer.remarks),
+        "skipped": _skipped(answer.planned.skipped),
+    }
+
+
+def _stop(stop: Stop) -> Document:
+    return {
+        "port": stop.port,
+        "transport": str(stop.transport),
+        "what": stop.what,
+        "how": stop.how,
+        "pid": next((process.pid for process in (*stop.roots, *stop.processes)), None),
+        "pids": [process.pid for process in stop.processes],
+        "container": stop.container.name if stop.container else None,
+        "unit": stop.unit,
+        "remarks": list(stop.remarks),
     }
 
 

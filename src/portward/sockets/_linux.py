@@ -107,4 +107,6 @@ def _listener(
 def _note(row: SocketRow) -> str | None:
     if row.protocol == _TCP and row.state not in (LISTEN, CLOSE):
         return f"connection in {STATE_NAMES.get(row.state, row.state)}"
+    if row.protocol == _UDP and row.state == ESTABLISHED:
+        return "socket connected to one peer"
     return None

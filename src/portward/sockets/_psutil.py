@@ -41,7 +41,9 @@ class PsutilReader:
         pids: dict[Listener, set[int]] = {}
         for connection, pid in connections:
             row = _row(connection)
-            if row is not None and (row.note is None if ports is None else row.port in ports):
+            if row is None or (ports is not None and row.port not in ports):
+                continue
+            if ports is not None or row.note is None or row.state is State.UDP:
                 pids.setdefault(row, set()).update([pid] if pid and owners else [])
         known: dict[int, Process | None] = {}
         rows = [_owned(row, sorted(found), known) for row, found in pids.items()]
@@ -95,7 +97,7 @@ def _row(connection: sconn | pconn) -> Listener | None:
     transport = Transport.UDP if connection.type == socket.SOCK_DGRAM else Transport.TCP
     endpoint = Endpoint(connection.laddr.ip, connection.laddr.port, transport)
     if transport is Transport.UDP:
-        return Listener(endpoint, State.UDP)
+        return Listener(endpoint, State.UDP, note="socket connected to one peer" if connection.raddr else None)
     if connection.status == psutil.CONN_LISTEN:
         return Listener(endpoint, State.LISTEN)
     unconnected = connection.status in (psutil.CONN_CLOSE, psutil.CONN_NONE) and not connection.raddr
