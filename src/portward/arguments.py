@@ -80,13 +80,18 @@ def _url(told: str, scheme: str, rest: str) -> Target:
     """A URL by RFC 3986; of several hosts (`mongodb://a:1,b:2`) the first. User and password are left out."""
     end = next((index for index, sign in enumerate(rest) if sign in "/?#"), len(rest))
     authority, path = rest[:end].rpartition("@")[2].partition(",")[0], rest[end:].partition("#")[0]
-    host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
-    host = host if colon else authority
+    host, _, port = authority.partition(":") if authority[:1] != "[" else _bracketed(authority)
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not host or not scheme or (":" in host and "[" not in authority):
+    if not host or not scheme or ":" in port:
         raise UsageError(f"{told!r} names no host", hint=_TARGET)
     path = path if path.startswith("/") else f"/{path}"
     return Target(told, host, _port(port, told) if port else None, scheme.lower(), path)
+
+
+def _bracketed(authority: str) -> tuple[str, str, str]:
+    """`[v6]:port` as `host:port` is parted: the brackets stay with the host."""
+    host, _, rest = authority.partition("]")
+    return f"{host}]", rest[:1], rest[1:]
 
 
 class Wish(Record):

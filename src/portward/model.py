@@ -249,7 +249,8 @@ class Fingerprint(Record):
     answer must meet, all of them: "status", "headers", "body", "json" of HTTP, "text" and "bytes" (as hex) of what else came.
     `version` says where the version stands, perhaps in the answer to another question. `anywhere` holds for the answer to any path, `said`
     for what is said to a bare HTTP request. A `generic` one names a framework, `own_pages` one whose pages are somebody's own work.
-    `logged` means that the server logs the question as an error, `bye` is sent before the end. `confidence`, `verified` and `source` tell
+    `imitated` is the path by whose answer its imitators are told from it. `logged` means that the server logs the question as an error,
+    `bye` is sent before the end. `confidence`, `verified` and `source` tell
     how far this is known.
     """
 
@@ -266,6 +267,7 @@ class Fingerprint(Record):
     said: bool = False
     generic: bool = False
     own_pages: bool = False
+    imitated: str = ""
     logged: bool = False
     confidence: str = "medium"
     verified: str = "source"

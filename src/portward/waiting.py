@@ -63,7 +63,9 @@ def wait(
     from portward import probes
 
     probes.watch(goals, time.monotonic() + seconds, hear)
-    return Waited(tuple(ready), tuple(name for name in names if name not in ready), seen)
+    return Waited(
+        tuple(name for name in names if name in ready), tuple(name for name in names if name not in ready), seen
+    )
 
 
 def goal(place: Place, live: Live, service: str | None, status: int | None) -> Goal:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOWHERE = "/__portward"
 """A path that no server has: its answer has the headers, and no page of anybody's is made for it."""
 
-_BLIND = f"GET {NOWHERE} HTTP/1.0\r\n\r\n".encode("ascii")
+_BLIND = "GET {} HTTP/1.0\r\n\r\n"
 """To what may be anything. No Host header, and no other: Redis takes each line for a command, and breaks off with an alarm at `Host:`."""
 
 _GREETING_SECONDS = 0.3  # who speaks first has said something by then
@@ -144,14 +144,15 @@ class Dialogue:
             return self._unknown("it says nothing unasked")
         line = line if self.left == QUESTIONS else Line(self.address, question.port, self.deadline)
         self.left -= 1
-        line.send(_BLIND)
+        path = next(self._paths())
+        line.send(_BLIND.format(path).encode("ascii"))
         data = line.read(is_whole, time.monotonic() + self._patience())
         line.close()
         answer = parse(data)
         if answer is not None and _asks_for_tls(answer):
             return self._in_tls(question.custom)
         if answer is not None:
-            self.answers[NOWHERE] = answer
+            self.answers[path] = answer
             return self._in_http()
         if data.startswith(_TLS_RECORD):
             return self._in_tls(question.custom)
@@ -208,20 +209,28 @@ class Dialogue:
     def _in_http(self) -> Heard:
         """Asks for the paths that tell most, until a product is known."""
         for path in self._paths():
-            if path in self.answers or (self.left <= 0):
+            if self._is_known() or self.left <= 0:
+                break
+            if path in self.answers:
                 continue
             answer = self._get(path)
             if answer is None and not self.answers:
-                return self._unknown("it takes connections, and answers no HTTP")
+                break
             if answer is not None and not self.tls and _asks_for_tls(answer):
                 self.answers.clear()
                 return self._in_tls(())
-            found = self._best()
-            if found and not found.generic:
-                break
         if not self.answers:
             return self._unknown("it takes connections, and answers no HTTP")
         return self._told_by_http()
+
+    def _is_known(self) -> bool:
+        """Whether a product is known. One that is imitated is asked what its imitators answer, unless its owner's name tells who it is."""
+        found = self._best()
+        if found is None or found.generic:
+            return False
+        if found.imitated and found not in self.question.first and found.imitated not in self.answers and self.left > 0:
+            self._get(found.imitated)  # no answer leaves it in doubt
+        return True
 
     def _get(self, path: str, headers: Iterable[tuple[str, str]] = ()) -> Answer | None:
         self.left -= 1
@@ -292,8 +301,11 @@ class Dialogue:
             return self._by_header(speaks)
         path, answer = next((path, answer) for path, answer in self.answers.items() if fits(found, answer, path))
         version, _ = self._version(found, answer)
-        evidence = f"GET {path} is answered ({answer.status}) as {found.service} does"
-        return Heard(self.address, "", found.service, version, found, speaks, (evidence,))
+        evidence = [f"GET {path} is answered ({answer.status}) as {found.service} does"]
+        if found.imitated and found not in self.question.first and found.imitated not in self.answers:
+            evidence.append("others answer so too: that was not asked, for want of questions")
+            found = found.replace(confidence="low")
+        return Heard(self.address, "", found.service, version, found, speaks, tuple(evidence))
 
     def _version(self, found: Fingerprint, answer: Answer) -> tuple[str | None, str | None]:
         path = found.version.get("ask")
