@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portward import Portward
+from portward import Portward, probes
 from portward.arguments import parse_target
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
@@ -17,6 +18,7 @@ from tests import endpoints
 from tests.command import run, run_json
 from tests.conftest import port_of
 from tests.endpoints import http, response, serving
+from tests.generated_docs import ROOT
 from tests.test_wait import redis
 
 if TYPE_CHECKING:
@@ -268,3 +270,21 @@ def test_no_time_is_no_time(ward: Portward) -> None:
     """A limit of nothing cannot be kept."""
     with pytest.raises(UsageError):
         ward.identify("1", seconds=0)
+
+
+def test_the_document_is_true() -> None:
+    """What docs/identify.md says of ports, limits and services is what the code and its data have."""
+    text = " ".join((ROOT / "docs/identify.md").read_text("utf-8").split())
+    debuggers = [port for port in range(1, 65536) if prints.debugger_of_port(port)]
+    assert f"({', '.join(map(str, debuggers))}, or one that a command line names)" in text
+    assert f"({prints.PRINTERS.start} to {prints.PRINTERS.stop - 1})" in text
+    assert f"a target has {probes.SECONDS:g} s" in text
+    assert probes.QUESTIONS == 3
+    assert "at most three questions" in text
+    assert probes.LIMIT_BYTES == 64 << 10
+    logged = {each.service.partition(" ")[0] for each in prints.fingerprints() if each.logged}
+    (told,) = re.findall(r"log the question as an error: ([\w, ]+)\.", text)
+    assert set(told.split(", ")) == logged
+    for scheme in ("redis", "postgres", "amqp"):
+        assert f"`{scheme}://…`" in text
+        assert prints.scheme(scheme)

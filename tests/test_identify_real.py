@@ -149,6 +149,15 @@ HEAVY: dict[str, tuple[str, Callable[[Stage], list[str]]]] = {
     "Chroma": ("", lambda on: [on.python("chroma", "heavy"), "run", f"--port={on.port}", f"--path={on.folder}/data"]),
     "Open WebUI": ("", lambda on: [on.python("open-webui", "webui"), "serve", "--host=127.0.0.1", f"--port={on.port}"]),
 }
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "ANONYMIZED_TELEMETRY": "False",
+    "HF_HUB_OFFLINE": "1",
+    "OFFLINE_MODE": "true",
+    "RAG_EMBEDDING_ENGINE": "openai",
+}
+"""They are to ask nobody outside, nor to load models from there."""
+
 BY_OWNER_ALONE = ("Mosquitto", "Memcached")
 """What three harmless questions do not tell on a port of no custom."""
 
@@ -163,12 +172,7 @@ def stage(free_port: int, spare_port: int) -> Iterator[Stage]:
 
 def _started(stage: Stage, command: list[str]) -> subprocess.Popen[bytes]:
     user = stage.user if any(name in command[0] for name in ("postgres", "mariadbd")) else None
-    environment = {
-        **os.environ,
-        "HOME": str(stage.folder),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "ANONYMIZED_TELEMETRY": "False",
-    }
+    environment = {**os.environ, **QUIET, "HOME": str(stage.folder)}
     with open(stage.folder / "log", "wb") as log:
         return subprocess.Popen(
             command,

@@ -8,6 +8,7 @@ the caller's to decide: the fingerprints of the services come with the `Question
 from __future__ import annotations
 
 from portward.probes._dialogue import Dialogue
+from portward.probes._line import LIMIT_BYTES
 from portward.probes._question import QUESTIONS, SECONDS, Heard, Question
 from portward.probes._wait import Goal, addresses_of, ask, look, watch
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = [
-    "QUESTIONS", "SECONDS", "Goal", "Heard", "Question", "addresses_of", "ask", "identify", "in_parallel", "look", "watch",
+    "LIMIT_BYTES", "QUESTIONS", "SECONDS", "Goal", "Heard", "Question", "addresses_of", "ask", "identify", "in_parallel", "look", "watch",
 ]  # fmt: skip
 
 _AT_ONCE = 256
