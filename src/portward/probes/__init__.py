@@ -7,7 +7,9 @@ the caller's to decide: the fingerprints of the services come with the `Question
 
 from __future__ import annotations
 
-from portward.probes._dialogue import Dialogue
+from functools import partial
+
+from portward.probes import _dialogue
 from portward.probes._line import LIMIT_BYTES
 from portward.probes._question import QUESTIONS, SECONDS, Heard, Question
 from portward.probes._wait import Goal, addresses_of, ask, look, watch
@@ -28,7 +30,7 @@ _AT_ONCE = 256
 
 def identify(questions: Sequence[Question]) -> list[Heard]:
     """Asks all targets at once; answers in the order of the questions. Takes as long as the slowest may, for up to 256 of them."""
-    return in_parallel([Dialogue(question).run for question in questions])
+    return in_parallel([partial(_dialogue.identify, question) for question in questions])
 
 
 def in_parallel(jobs: Sequence[Callable[[], T]]) -> list[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from portward.probes._dialogue import Dialogue, trouble
+from portward.probes._dialogue import identify, trouble
 from portward.probes._http import is_whole, parse, request
 from portward.probes._line import Line
 from portward.probes._question import Heard, Question
@@ -161,4 +161,4 @@ def ask(
 ) -> Heard:
     """Asks in the protocols of these fingerprints alone: nothing else is sent."""
     question = Question(tuple(addresses), port, fingerprints, fingerprints, (), host, False, False, tls, seconds)
-    return Dialogue(question).run()
+    return identify(question)
