@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from tests.conftest import Listen
+    from tests.conftest import Listen, Spawn
 
 PATIENT = 60.0
 KEYS = {"target", "service", "version", "confidence", "evidence"}
@@ -111,6 +113,34 @@ def test_a_service_of_the_project_is_a_target(tmp_path: Path) -> None:
         )
         document, status = run_json("-C", str(tmp_path), "identify", "cache", "--timeout", "60")
     assert (status, document["target"], document["service"], document["port"]) == (0, "cache", "Redis", server.port)
+
+
+def test_two_servers_on_localhost_are_told_apart(ward: Portward, spawn: Spawn) -> None:
+    """127.0.0.1 answers; that [::1] is somebody else's is said."""
+    with serving(http({}, response(200, "", Server="nginx/1.25.3"))) as server:
+        spawn("held = listen('::1', int(sys.argv[1])); ready()", server.port)
+        for target in (str(server.port), f"localhost:{server.port}"):
+            (found,) = ward.identify(target, seconds=PATIENT)
+            assert found.service == "nginx"
+            assert any(f"[::1]:{server.port} is another server's: python" in line for line in found.evidence)
+
+
+def test_a_name_that_is_looked_up_for_ever_keeps_nobody(ward: Portward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that does not answer costs the time of its target, and no other's answer."""
+    asked = Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host: str, *more: Any, **options: Any) -> list[Any]:
+        if host == "slow.example":
+            asked.wait(PATIENT)
+        return look_up("127.0.0.1" if host == "slow.example" else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with serving(http({}, response(200, "", Server="nginx/1.25.3"))) as server:
+        slow, good = ward.identify("slow.example:80", str(server.port), seconds=1.5)
+    asked.set()
+    assert (slow.answers, slow.service) == (False, None)
+    assert good.answers
 
 
 def test_a_debuggers_port_is_never_touched(ward: Portward, listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ ALLOWED = {
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "conventions": {"model"},
-    "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes"},
+    "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
     "waiting": {"answers", "arguments", "catalog", "errors", "identifying", "live", "model", "probes"},
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},

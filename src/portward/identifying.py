@@ -6,12 +6,15 @@ nothing but its own protocol where custom says that a port is not for HTTP and n
 
 from __future__ import annotations
 
+from functools import partial
+
 from portward import catalog
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
 from portward.live import holds
 from portward.model import Endpoint, Identity, Refusal, State, Transport
 from portward.records import Record
+from portward.wording import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,17 +67,24 @@ class Identifying:
     def targets(self, targets: Sequence[Target], seconds: float) -> tuple[Identity, ...]:
         """What answers at each target, all asked at once. Raises UsageError for a name that is neither a host nor a service."""
         places = [place for target in targets for place in places_of(target, self._project)[:1]]
-        addresses = {place.host: self._addresses(place.host) for place in places}
+        addresses = self._addresses(dict.fromkeys(place.host for place in places), seconds)
         rows = self._live.read(ports={place.port for place in places}).listeners
-        asked: list[tuple[Question, Owner, str] | Identity] = []
-        for place in places:
-            here = [address for address in addresses[place.host] if self._is_here(address)]
-            endpoints = [Endpoint(address, place.port) for address in here]
-            found = [row for row in rows if _listens(row) and any(row.endpoint.overlaps(each) for each in endpoints)]
-            owner = owner_of(found[0] if found else None, place.port)
-            heres = tuple(dict.fromkeys(each for row in found for each in _dialled(row))) if not place.host else ()
-            asked.append(_question(place, owner, heres or tuple(addresses[place.host]), seconds))
-        return self._ask(asked)
+        return self._ask([self._asked(place, addresses[place.host], rows, seconds) for place in places])
+
+    def _asked(
+        self, place: Place, addresses: Sequence[str], rows: Sequence[Listener], seconds: float
+    ) -> tuple[Question, Owner, str] | Identity:
+        if not addresses:
+            return Identity(place.text, answers=False, evidence=("its address was not found in time",))
+        here = [Endpoint(address, place.port) for address in addresses if self._is_here(address)]
+        found = dict.fromkeys(row for each in here for row in rows if _listens(row) and row.endpoint.overlaps(each))
+        if not place.host:  # whatever listens on this machine, on loopback or not
+            found |= dict.fromkeys(row for row in rows if _listens(row) and row.port == place.port)
+            addresses = tuple(dict.fromkeys(each for row in found for each in _dialled(row))) or addresses
+        owner = owner_of(next(iter(found), None), place.port)
+        if other := next((row for row in found if _group(row) != _group(next(iter(found)))), None):
+            owner = owner.replace(evidence=(*owner.evidence, f"{other.endpoint} is another server's: {brief(other)}"))
+        return _question(place, owner, addresses, seconds)
 
     def listeners(self, rows: Sequence[Listener], seconds: float) -> tuple[Listener, ...]:
         """The rows, each that listens on TCP here with its identity. One owner's port is asked once, whatever its addresses."""
@@ -102,13 +112,15 @@ class Identifying:
         )
         return tuple(entry if isinstance(entry, Identity) else next(answers) for entry in asked)
 
-    def _addresses(self, host: str) -> Sequence[str]:
-        from portward.probes import addresses_of
+    def _addresses(self, hosts: Collection[str], seconds: float) -> dict[str, Sequence[str]]:
+        """The addresses of each host, none where they are not found in time. Raises UsageError for one that has none."""
+        from portward import probes
 
-        try:
-            return addresses_of(host)
-        except OSError as error:
-            raise UsageError(f"{host} has no address: {error.strerror or error}") from None
+        found = probes.resolved(hosts, seconds)
+        for host, answer in found.items():
+            if isinstance(answer, OSError):
+                raise UsageError(f"{host} has no address: {answer.strerror or answer}") from None
+        return {host: answer for host, answer in found.items() if not isinstance(answer, OSError)}
 
     def _is_here(self, address: str) -> bool:
         return self._live.refusal(Endpoint(address, 0)) is not Refusal.NO_SUCH_ADDRESS
@@ -119,25 +131,26 @@ def speaks_for(doubts: Sequence[tuple[Listener, Sequence[Service]]]) -> list[tup
 
     A service whose image tells no protocol is spoken for by nobody; nor is a debugger's port asked.
     """
-    from portward import probes
-
-    jobs = []
+    wanted = []
     for row, services in doubts:
         known = {each.name: prints.of_service(prints.service_of_image(each.image or "") or "") for each in services}
-        owner = owner_of(row, row.port)
-        untouched = owner.debugger or prints.debugger_of_port(row.port)
-        jobs.append(lambda row=row, known={} if untouched else known: _spoken(row, known))
-    return probes.in_parallel(jobs)
+        untouched = owner_of(row, row.port).debugger or prints.debugger_of_port(row.port)
+        wanted.append({} if untouched else {name: each for name, each in known.items() if each})
+    if not any(wanted):
+        return [()] * len(wanted)
+    from portward import probes
+
+    asked = [partial(_spoken, row, known) for (row, _), known in zip(doubts, wanted, strict=True)]
+    return probes.in_parallel(asked)
 
 
 def _spoken(row: Listener, known: Mapping[str, tuple[Fingerprint, ...]]) -> tuple[str, ...]:
     from portward import probes
 
-    names = []
-    for name, fingerprints in known.items():
-        if fingerprints and probes.ask(fingerprints, _dialled(row), row.port, seconds=_DOUBT_SECONDS).fingerprint:
-            names.append(name)
-    return tuple(names)
+    def speaks(fingerprints: tuple[Fingerprint, ...]) -> bool:
+        return probes.ask(fingerprints, _dialled(row), row.port, seconds=_DOUBT_SECONDS).fingerprint is not None
+
+    return tuple(name for name, fingerprints in known.items() if speaks(fingerprints))
 
 
 def places_of(target: Target, project: Callable[[], Project | None]) -> tuple[Place, ...]:
@@ -197,7 +210,7 @@ def _question(
 
     target = owner.row.container.target if owner.row and owner.row.container else None
     custom = _custom(place.port, target)
-    debugger = owner.debugger or (None if owner.service or place.http else prints.debugger_of_port(place.port))
+    debugger = owner.debugger or (None if owner.service else prints.debugger_of_port(place.port))
     if debugger:
         return _untouched(place.text, owner, debugger)
     first = prints.of_service(place.service or owner.service or "")

@@ -77,7 +77,11 @@ def goal(place: Place, live: Live, service: str | None, status: int | None) -> G
     as_http = place.http and not wanted
     if status is not None and not as_http:
         raise UsageError(f"{place.text}: only http:// and https:// have a status")
-    if prints.debugger_of_port(place.port) and not (wanted or as_http) and place.host in ("", "localhost", "127.0.0.1"):
+    if (
+        prints.debugger_of_port(place.port)
+        and not (wanted or as_http)
+        and place.host in ("", "localhost", "127.0.0.1", "::1")
+    ):
         listens = _listening(live, place.port)
     path = place.path if as_http else None
     return Goal(place.text, place.host, place.port, path, place.tls, status, wanted, listens)

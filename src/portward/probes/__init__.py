@@ -7,6 +7,7 @@ the caller's to decide: the fingerprints of the services come with the `Question
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from portward.probes import _dialogue
@@ -16,13 +17,14 @@ from portward.probes._wait import Goal, addresses_of, ask, look, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import TypeVar
 
     T = TypeVar("T")
 
 __all__ = [
-    "LIMIT_BYTES", "QUESTIONS", "SECONDS", "Goal", "Heard", "Question", "addresses_of", "ask", "identify", "in_parallel", "look", "watch",
+    "LIMIT_BYTES", "QUESTIONS", "SECONDS", "Goal", "Heard", "Question", "addresses_of", "ask", "identify", "in_parallel", "look", "resolved",
+    "watch",
 ]  # fmt: skip
 
 _AT_ONCE = 256
@@ -31,6 +33,30 @@ _AT_ONCE = 256
 def identify(questions: Sequence[Question]) -> list[Heard]:
     """Asks all targets at once; answers in the order of the questions. Takes as long as the slowest may, for up to 256 of them."""
     return in_parallel([partial(_dialogue.identify, question) for question in questions])
+
+
+def resolved(hosts: Collection[str], seconds: float) -> dict[str, Sequence[str] | OSError]:
+    """The addresses of each host, or why it has none; nothing for those whose look-up takes longer than that, in seconds.
+
+    The system's look-up cannot be broken off: one that hangs goes on in a thread of its own, and keeps nobody.
+    """
+    from threading import Thread
+
+    found: dict[str, Sequence[str] | OSError] = dict.fromkeys(hosts, ())
+
+    def look_up(host: str) -> None:
+        try:
+            found[host] = addresses_of(host)
+        except OSError as error:
+            found[host] = error
+
+    until = time.monotonic() + seconds
+    threads = [Thread(target=look_up, args=(host,), daemon=True, name=f"portward looks up {host}") for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0))
+    return dict(found)
 
 
 def in_parallel(jobs: Sequence[Callable[[], T]]) -> list[T]:
