@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.command import run, run_json
+from portward import Portward, identifying
+from portward.model import Severity
+from portward.render import documents, text
 from tests.test_imports import SOURCE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from portward.answers import Check, PortReport, Services
     from tests.conftest import Spawn
 
 SERVER = """
@@ -41,35 +44,41 @@ def project(tmp_path: Path, free_port: int) -> Path:
     return folder
 
 
-def _port(document: dict[str, Any]) -> dict[str, Any]:
-    (service,) = document["services"]
-    found: dict[str, Any] = next(port for port in service["ports"] if port["from"] == "compose")
-    return found
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine must not make a server look silent."""
+    monkeypatch.setattr(identifying, "_DOUBT_SECONDS", 60)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+
+
+def _port(answer: Check | Services) -> PortReport:
+    (service,) = answer.services
+    return next(port for port in service.ports if port.spec.origin == "compose")
 
 
 def test_it_is_ours_if_it_speaks_our_protocol(project: Path, free_port: int, spawn: Spawn) -> None:
     """Started in the project, and a Redis where a Redis is wanted: it runs, and the sign is said. It is asked that alone."""
     spawn(SERVER, free_port, "+PONG", cwd=project)
-    document, status = run_json("-C", str(project), "check")
-    port = _port(document)
-    assert (status, port["state"], port["sign"]) == (0, "running", "protocol")
-    assert (project / "asked").read_bytes().startswith(b"PING\r\n")
-    assert b"GET" not in (project / "asked").read_bytes()
-    assert "(by its protocol)" in run("-C", str(project), "check").stdout
+    answer = Portward.open(project).check()
+    assert (answer.worst() is Severity.ERROR, _port(answer).state, _port(answer).sign) == (False, "running", "protocol")
+    said = (project / "asked").read_bytes()
+    assert said.startswith(b"PING\r\n")
+    assert b"GET" not in said
+    assert documents.check(answer)["services"][0]["ports"][0]["sign"] == "protocol"
+    assert any("(by its protocol)" in line for line in text.check(answer, text.Paint(False)))
 
 
 def test_another_protocol_is_a_strangers(project: Path, free_port: int, spawn: Spawn) -> None:
     """What does not answer as a Redis is in the way."""
     spawn(SERVER, free_port, "HTTP/1.1 400 Bad Request", cwd=project)
-    document, status = run_json("-C", str(project), "check")
-    assert (status, _port(document)["state"], _port(document)["sign"]) == (1, "taken", None)
+    answer = Portward.open(project).check()
+    assert (answer.worst(), _port(answer).state, _port(answer).sign) == (Severity.ERROR, "taken", None)
 
 
 def test_what_was_started_elsewhere_is_not_asked(project: Path, free_port: int, spawn: Spawn, tmp_path: Path) -> None:
     """A Redis of somebody else's folder is a stranger, whatever it speaks."""
     spawn(SERVER, free_port, "+PONG", cwd=tmp_path)
-    document, status = run_json("-C", str(project), "check")
-    assert (status, _port(document)["state"]) == (1, "taken")
+    assert _port(Portward.open(project).check()).state == "taken"
     assert not (tmp_path / "asked").exists()
 
 
@@ -77,16 +86,23 @@ def test_a_setting_forbids_it(project: Path, free_port: int, spawn: Spawn) -> No
     """With `probe = false` nothing is asked, and the folder alone is no proof."""
     (project / "portward.toml").write_text("probe = false\n")
     spawn(SERVER, free_port, "+PONG", cwd=project)
-    document, status = run_json("-C", str(project), "check")
-    assert (status, _port(document)["state"]) == (1, "taken")
+    assert _port(Portward.open(project).check()).state == "taken"
+    assert not (project / "asked").exists()
+
+
+def test_a_debugger_is_not_asked(project: Path, free_port: int, spawn: Spawn) -> None:
+    """Its command line names the port: it is left alone."""
+    spawn(SERVER, free_port, "+PONG", "debugpy", "--listen", free_port, cwd=project)
+    assert _port(Portward.open(project).check()).state == "taken"
     assert not (project / "asked").exists()
 
 
 def test_all_verbs_see_the_same(project: Path, free_port: int, spawn: Spawn) -> None:
     """`services` says running too, and `resolve` moves nothing."""
     spawn(SERVER, free_port, "+PONG", cwd=project)
-    assert _port(run_json("-C", str(project), "services")[0])["state"] == "running"
-    assert run_json("-C", str(project), "resolve")[0]["changes"] == []
+    ward = Portward.open(project)
+    assert _port(ward.services()).state == "running"
+    assert ward.resolve().changes == ()
 
 
 @pytest.mark.parametrize("state", ["free", "a stranger's"])

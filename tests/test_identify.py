@@ -16,6 +16,7 @@ from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
 from portward.identifying import Place, _question, owner_of
 from portward.model import Container, Endpoint, Identity, Listener, Owners, Process, Reading, State
+from portward.render import documents, text
 from tests import endpoints
 from tests.command import run, run_json
 from tests.conftest import port_of
@@ -76,33 +77,30 @@ def test_several_targets_are_a_list(free_port: int) -> None:
         document, status = run_json("identify", str(server.port), str(free_port), "--timeout", "60")
     assert status == 1
     assert [(each["service"], each["answers"]) for each in document["targets"]] == [("nginx", True), (None, False)]
-    text = run("identify", str(free_port))
-    assert text.returncode == 1
-    assert text.stdout.splitlines()[0] == f"{free_port}: nothing answers there"
+    done = run("identify", str(free_port))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == f"{free_port}: nothing answers there"
 
 
 def test_what_does_not_tell_is_not_known(listen: Listen) -> None:
     """A listener that says nothing is nobody, and custom is shown as what it is."""
     with serving(endpoints.silent) as server:
-        document, status = run_json("identify", str(server.port), "--timeout", "1")
+        document, status = run_json("identify", str(server.port), "--timeout", "6")
     assert (status, document["service"], document["answers"], document["by"]) == (1, None, True, None)
 
 
-def test_ls_tells_who_is_there() -> None:
+def test_ls_tells_who_is_there(ward: Portward, monkeypatch: pytest.MonkeyPatch) -> None:
     """`ls PORT --identify` has the service in its table and in its document."""
+    monkeypatch.setattr(probes, "SECONDS", PATIENT)
     with serving(http({}, response(200, "", Server="nginx/1.25.3"))) as server:
-        document, status = run_json("ls", str(server.port), "--identify")
-        text = run("ls", str(server.port), "--identify").stdout
+        reading = ward.ls([str(server.port)], identify=True)
         plain = run_json("ls", str(server.port))[0]
-    (row,) = document["listeners"]
-    assert (status, row["identity"]["service"], row["identity"]["by"], row["service"]) == (
-        0,
-        "nginx",
-        "protocol",
-        "nginx",
-    )
-    assert "nginx 1.25.3" in text
+        asked = run_json("ls", str(server.port), "--identify")[0]
+    (row,) = documents.ls(reading)["listeners"]
+    assert (row["identity"]["service"], row["identity"]["by"], row["service"]) == ("nginx", "protocol", "nginx")
+    assert "nginx 1.25.3" in "\n".join(text.ls(reading, ()))
     assert "identity" not in plain["listeners"][0]
+    assert asked["listeners"][0]["identity"].keys() >= KEYS
 
 
 def test_a_service_of_the_project_is_a_target(tmp_path: Path) -> None:
@@ -137,7 +135,7 @@ def test_a_name_that_is_looked_up_for_ever_keeps_nobody(ward: Portward, monkeypa
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     with serving(http({}, response(200, "", Server="nginx/1.25.3"))) as server:
-        slow, good = ward.identify("slow.example:80", str(server.port), seconds=1.5)
+        slow, good = ward.identify("slow.example:80", str(server.port), seconds=6)
     asked.set()
     assert (slow.answers, slow.service) == (False, None)
     assert good.answers
@@ -193,7 +191,7 @@ def test_a_printer_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody can be seen, a printer's port hears nothing."""
     with serving(endpoints.silent) as server:
         monkeypatch.setattr(prints, "PRINTERS", range(server.port, server.port + 1))
-        (found,) = Portward(None, sockets=Hidden(), environment={}).identify(str(server.port), seconds=1)
+        (found,) = Portward(None, sockets=Hidden(), environment={}).identify(str(server.port), seconds=6)
     assert (server.sent, found.answers, found.service) == ([b""], True, None)
 
 
@@ -205,7 +203,7 @@ def test_whom_nobody_can_see_is_asked_by_custom_alone(monkeypatch: pytest.Monkey
     monkeypatch.setattr(prints, "customary_fingerprints", lambda _port: prints.of_service("PostgreSQL"))
     monkeypatch.setattr(catalog, "custom_of", lambda _port: Custom(("PostgreSQL",), False))
     with serving(endpoints.silent) as server:
-        Portward(None, sockets=Hidden(), environment={}).identify(str(server.port), seconds=1)
+        Portward(None, sockets=Hidden(), environment={}).identify(str(server.port), seconds=6)
     assert server.sent == [bytes.fromhex("0000000804d2162f")]
 
 
@@ -264,7 +262,7 @@ def test_a_hundred_targets(ward: Portward) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("typed", "expected"),
     [
         ("5000", ("", 5000, "", "/")),
         ("localhost:5000", ("localhost", 5000, "", "/")),
@@ -277,9 +275,9 @@ def test_a_hundred_targets(ward: Portward) -> None:
         ("db", ("db", None, "", "/")),
     ],
 )
-def test_targets_as_people_type_them(text: str, expected: tuple[Any, ...]) -> None:
+def test_targets_as_people_type_them(typed: str, expected: tuple[Any, ...]) -> None:
     """Ports, hosts, URLs and names."""
-    target = parse_target(text)
+    target = parse_target(typed)
     assert (target.host, target.port, target.scheme, target.path) == expected
 
 
@@ -304,17 +302,17 @@ def test_no_time_is_no_time(ward: Portward) -> None:
 
 def test_the_document_is_true() -> None:
     """What docs/identify.md says of ports, limits and services is what the code and its data have."""
-    text = " ".join((ROOT / "docs/identify.md").read_text("utf-8").split())
+    page = " ".join((ROOT / "docs/identify.md").read_text("utf-8").split())
     debuggers = [port for port in range(1, 65536) if prints.debugger_of_port(port)]
-    assert f"({', '.join(map(str, debuggers))}, or one that a command line names)" in text
-    assert f"({prints.PRINTERS.start} to {prints.PRINTERS.stop - 1})" in text
-    assert f"a target has {probes.SECONDS:g} s" in text
+    assert f"({', '.join(map(str, debuggers))}, or one that a command line names)" in page
+    assert f"({prints.PRINTERS.start} to {prints.PRINTERS.stop - 1})" in page
+    assert f"a target has {probes.SECONDS:g} s" in page
     assert probes.QUESTIONS == 3
-    assert "at most three questions" in text
+    assert "at most three questions" in page
     assert probes.LIMIT_BYTES == 64 << 10
     logged = {each.service.partition(" ")[0] for each in prints.fingerprints() if each.logged}
-    (told,) = re.findall(r"log the question as an error: ([\w, ]+)\.", text)
+    (told,) = re.findall(r"log the question as an error: ([\w, ]+)\.", page)
     assert set(told.split(", ")) == logged
     for scheme in ("redis", "postgres", "amqp"):
-        assert f"`{scheme}://…`" in text
+        assert f"`{scheme}://…`" in page
         assert prints.scheme(scheme)

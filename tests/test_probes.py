@@ -77,7 +77,7 @@ def test_only_reading_is_ever_asked() -> None:
 def test_a_port_of_another_protocol_gets_no_http() -> None:
     """Unless it may be asked anything, a server hears its customary protocol and nothing else."""
     with serving(endpoints.silent) as server:
-        heard = ask(server, seconds=1.0, custom=prints.of_service("PostgreSQL"), blind=False)
+        heard = ask(server, seconds=6.0, custom=prints.of_service("PostgreSQL"), blind=False)
     assert server.sent == [bytes.fromhex("0000000804d2162f")]
     assert heard.service is None
 
@@ -231,7 +231,7 @@ def test_a_bad_server_costs_its_own_deadline(behaviour: Callable[[Talk], None]) 
         begin = time.monotonic()
         heard = probes.identify(
             [
-                Question(("127.0.0.1",), bad.port, EVERY, seconds=0.5),
+                Question(("127.0.0.1",), bad.port, EVERY, seconds=4),
                 Question(("127.0.0.1",), other.port, EVERY, seconds=PATIENT),
             ]
         )

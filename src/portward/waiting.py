@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from portward.answers import Waited
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
@@ -62,7 +60,7 @@ def wait(
 
     from portward import probes
 
-    probes.watch(goals, time.monotonic() + seconds, hear)
+    probes.watch(goals, seconds, hear)
     return Waited(
         tuple(name for name in names if name in ready), tuple(name for name in names if name not in ready), seen
     )

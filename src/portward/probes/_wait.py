@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
+_ONE_LOOK_SECONDS = 1.0
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -59,49 +60,40 @@ def look(goal: Goal, seconds: float = _LOOK_SECONDS) -> tuple[bool, str]:
         line.close()
 
 
-def watch(goals: Sequence[Goal], deadline: float, tell: Callable[[Goal, bool, str], None]) -> None:
-    """Looks at each goal until it is reached or the deadline has come; `tell` hears of each look, from any thread, one at a time.
+def watch(goals: Sequence[Goal], seconds: float, tell: Callable[[Goal, bool, str], None]) -> None:
+    """Looks at each goal until it is reached or so many seconds are over; `tell` hears of each look, from any thread, one at a time.
 
-    Returns when all are reached, or at the deadline. `deadline` is a time.monotonic() moment; each goal is looked at once at least.
+    Returns when all are reached, or in time. Of 0 seconds it makes one look at each, which may take one.
     """
     from threading import Condition, Thread
 
     told = Condition()
+    deadline = time.monotonic() + (seconds or _ONE_LOOK_SECONDS)
     left = len(goals)
     over = False
 
-    def hear(goal: Goal, ready: bool, seen: str) -> None:
+    def hear(goal: Goal, ready: bool, seen: str) -> bool:
+        """Whether the goal is still to be pursued."""
         nonlocal left
         with told:
-            if not over:
-                tell(goal, ready, seen)
-                left -= ready
-                told.notify_all()
+            if over:
+                return False
+            tell(goal, ready, seen)
+            left -= ready or not seconds
+            told.notify_all()
+            return not ready and bool(seconds)
 
     def pursue(goal: Goal) -> None:
         pause = _FIRST_PAUSE_SECONDS
-        while True:
-            seconds = min(_LOOK_SECONDS, max(deadline - time.monotonic(), _FIRST_PAUSE_SECONDS))
-            ready, seen = look(goal, seconds)
-            hear(goal, ready, seen)
+        while (now := time.monotonic()) < deadline and hear(goal, *look(goal, min(_LOOK_SECONDS, deadline - now))):
             with told:
-                if ready or over or told.wait_for(lambda: over, min(pause, max(deadline - time.monotonic(), 0))):
-                    return
-            if time.monotonic() >= deadline:
-                return
+                told.wait_for(lambda: over, min(pause, max(deadline - time.monotonic(), 0)))
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    threads = [
-        Thread(target=pursue, args=(goal,), daemon=True, name=f"portward waits for {goal.name}") for goal in goals
-    ]
-    for thread in threads:
-        thread.start()
+    for goal in goals:
+        Thread(target=pursue, args=(goal,), daemon=True, name=f"portward waits for {goal.name}").start()
     with told:
-        while left and any(thread.is_alive() for thread in threads):
-            remaining = deadline + _FIRST_PAUSE_SECONDS - time.monotonic()
-            if remaining <= 0:
-                break
-            told.wait(remaining)
+        told.wait_for(lambda: not left, max(deadline - time.monotonic(), 0))
         over = True
         told.notify_all()
 
