@@ -68,8 +68,8 @@ class Web:
     def _get(self, path: str) -> Answer | None:
         host, port = self._question.host, self._question.port
         named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        asking = (each.send for each in self._question.every if each.http and each.ask == path)
-        headers = {name: value for send in asking for name, value in send.items()}
+        likely = (*self._question.first, *self._question.custom)
+        headers = {name: value for each in likely if each.ask == path for name, value in each.send.items()}
         try:
             answer = parse(self._session.ask(request(path, named, headers), is_whole))
         except OSError:
