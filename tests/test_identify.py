@@ -39,7 +39,14 @@ class Hidden:
 
     name = "hidden"
 
-    def read(self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None) -> Reading:
+    def read(
+        self,
+        *,
+        udp: bool = False,
+        all_netns: bool = False,
+        ports: Collection[int] | None = None,
+        owners: bool = True,
+    ) -> Reading:
         """One listener on each port that is asked for."""
         rows = (Listener(Endpoint("127.0.0.1", port), State.LISTEN, owners=Owners.HIDDEN) for port in ports or ())
         return Reading(tuple(rows))

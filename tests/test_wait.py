@@ -200,7 +200,11 @@ def test_time_has_an_end(ward: Portward) -> None:
 def _on_a_terminal(words: list[str], act: Callable[[subprocess.Popen[bytes]], None]) -> tuple[int, str]:
     """Runs `portward` with a terminal for its stderr; acts when the first progress is shown."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "portward", *words], stdout=subprocess.PIPE, stderr=theirs)
+    code = (  # where tests run in the background, SIGINT is ignored from the start
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from portward.cli import main; sys.exit(main())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     shown = b""
     try:
