@@ -338,7 +338,15 @@ def test_what_is_declared_is_what_argparse_makes_of_it() -> None:
         ours, theirs = Reader(verb), ArgumentParser()
         declare(verb, ours)
         declare(verb, theirs)
-        words = {"who": ["5000"], "set": ["web=5000"], "verify": ["1"], "kill": ["1"], "pin": ["a=1"]}.get(verb, [])
+        words = {
+            "who": ["5000"],
+            "identify": ["1"],
+            "wait": ["1"],
+            "set": ["web=5000"],
+            "verify": ["1"],
+            "kill": ["1"],
+            "pin": ["a=1"],
+        }.get(verb, [])
         assert vars(ours.read(words)) == vars(theirs.parse_args(words))
 
 
@@ -444,6 +452,8 @@ EVERY_VERB = {
     "undo": ["--dry-run"],
     "kill": ["1", "--dry-run"],
     "find": [],
+    "identify": ["1"],
+    "wait": ["1", "--timeout", "0"],
     "catalog": ["5000"],
 }
 """Each verb with what it cannot do without."""

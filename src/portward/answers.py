@@ -6,7 +6,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from portward.model import (
         Endpoint,
@@ -84,12 +84,16 @@ class Check(Record):
 
 
 class PortReport(Record):
-    """A port that a file writes, what it is now (None: a container's own port, or none at all), what the engine bound."""
+    """A port that a file writes, what it is now (None: a container's own port, or none at all), what the engine bound.
+
+    `sign` says by what a running one is known to be ours: "labels", "command" or "protocol" (see `occupancy.sign`).
+    """
 
     spec: PortSpec
     state: PortState | None
     holders: tuple[Listener, ...]
     bound: tuple[Endpoint, ...]
+    sign: str | None = None
 
 
 class ServiceReport(Record):
@@ -221,6 +225,14 @@ class Killed(Record):
         """Whether there was something to stop, all of it was, and nobody has taken its place; for a plan, whether that could be."""
         left = any(port.listeners for port in self.ports) if self.acted else False
         return bool(self.planned.stops) and not self.refused and not left
+
+
+class Waited(Record):
+    """Which targets became ready in time, which did not, and what was seen last of each, by its name as it was typed."""
+
+    ready: tuple[str, ...]
+    waiting: tuple[str, ...]
+    seen: Mapping[str, str] = {}
 
 
 def _holders(services: Iterable[ServiceReport]) -> Iterator[Listener]:

@@ -1,12 +1,14 @@
-"""Ports as people type them: `5000`, `8000-8010`, `127.0.0.1:5000`, `[::1]:5000/tcp`, `53/udp`."""
+"""Ports as people type them: `5000`, `8000-8010`, `127.0.0.1:5000`, `[::1]:5000/tcp`, `53/udp`; and targets, which may be URLs or names."""
 
 from __future__ import annotations
 
 from portward.errors import InvalidPort, UsageError
 from portward.model import ANY, LAST_PORT, PortRange, Transport
 from portward.records import Record
+from portward.wording import shown
 
 _FORM = "a port is written [HOST:]PORT[/udp], a range LOW-HIGH"
+_TARGET = "a target is PORT, HOST:PORT, a URL such as redis://localhost:6379, or a service of this project"
 
 
 class PortArgument(Record):
@@ -38,6 +40,58 @@ def parse_range(numbers: str, text: str | None = None) -> PortRange:
     if ports.high < ports.low:
         raise InvalidPort(f"{text or numbers!r} is a descending range", hint=f"did you mean {high}-{low}?")
     return ports
+
+
+class Target(Record):
+    """What is to be reached: `HOST:PORT`, a port of this machine (host `ANY`), a URL, or the name of a service (`port` is None).
+
+    `text` is as it was typed, without a password. `scheme` is "" for what is no URL. `port` is None where the URL leaves it to its scheme.
+    """
+
+    text: str
+    host: str
+    port: int | None
+    scheme: str = ""
+    path: str = "/"
+
+    @property
+    def service(self) -> str | None:
+        """The name, for what is nothing but a name."""
+        return self.host if self.port is None and not self.scheme else None
+
+
+def parse_target(text: str) -> Target:
+    """Reads a target. Raises InvalidPort for a port that is none, a range or UDP; UsageError for what cannot be a target."""
+    told = shown(text)
+    scheme, mark, rest = text.partition("://")
+    if mark:
+        return _url(told, scheme, rest)
+    if is_port_argument(text) or "/" in text:
+        argument = parse_port(text)
+        if len(argument.ports) > 1 or argument.transport is Transport.UDP:
+            raise InvalidPort(f"{told!r}: one TCP port is wanted")
+        return Target(told, argument.host, argument.ports.low)
+    if not text or text != text.strip() or ":" in text:
+        raise UsageError(f"{told!r} is not a target", hint=_TARGET)
+    return Target(told, text, None)
+
+
+def _url(told: str, scheme: str, rest: str) -> Target:
+    """A URL by RFC 3986; of several hosts (`mongodb://a:1,b:2`) the first. User and password are left out."""
+    end = next((index for index, sign in enumerate(rest) if sign in "/?#"), len(rest))
+    authority, path = rest[:end].rpartition("@")[2].partition(",")[0], rest[end:].partition("#")[0]
+    host, _, port = authority.partition(":") if authority[:1] != "[" else _bracketed(authority)
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not scheme or ":" in port:
+        raise UsageError(f"{told!r} names no host", hint=_TARGET)
+    path = path if path.startswith("/") else f"/{path}"
+    return Target(told, host, _port(port, told) if port else None, scheme.lower(), path)
+
+
+def _bracketed(authority: str) -> tuple[str, str, str]:
+    """`[v6]:port` as `host:port` is parted: the brackets stay with the host."""
+    host, _, rest = authority.partition("]")
+    return f"{host}]", rest[:1], rest[1:]
 
 
 class Wish(Record):

@@ -14,6 +14,7 @@ from portward.records import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import Any
 
 
 LAST_PORT = 65535
@@ -210,7 +211,8 @@ class Listener(Record):
 
     `processes` is empty when nobody may be seen (`owners` tells why) or when the owner is a container, whose forwarder
     (docker-proxy) is never named. `netns` is None for our own network namespace. `service` is what answers there;
-    the name of an interpreter is never a service. `note` says what is unusual about the holder, for people.
+    the name of an interpreter is never a service. `note` says what is unusual about the holder, for people. `identity` is what was
+    found there by asking, where that was asked for; `speaks_for` are the project's services whose protocol it was heard to speak.
     """
 
     endpoint: Endpoint
@@ -223,6 +225,8 @@ class Listener(Record):
     project: str | None = None
     service: str | None = None
     note: str | None = None
+    identity: Identity | None = None
+    speaks_for: tuple[str, ...] = ()
 
     @property
     def port(self) -> int:
@@ -231,6 +235,58 @@ class Listener(Record):
     @property
     def transport(self) -> Transport:
         return self.endpoint.transport
+
+
+class Identity(Record):
+    """Which service answers at a target, and how that is known.
+
+    `by` says who told it: "protocol" (it answered as that service does), "container" or "process" (its owner is called so), or
+    "catalog" (the port is customarily used so: a guess, no evidence). `confidence` is "high", "medium", "low", or "guess"; both are
+    None where no service is known. `evidence` are sentences. `answers` is whether a connection was taken, None where none was tried;
+    `endpoint` is what was asked.
+    """
+
+    target: str
+    service: str | None = None
+    version: str | None = None
+    confidence: str | None = None
+    by: str | None = None
+    evidence: tuple[str, ...] = ()
+    answers: bool | None = None
+    endpoint: Endpoint | None = None
+    customary: tuple[str, ...] = ()
+
+
+class Fingerprint(Record):
+    """How a service answers to one harmless question, so that it can be told from others.
+
+    `ask` is a path to GET where `http` is true, else bytes in hex; "" is for a server that speaks first. `expect` are conditions that an
+    answer must meet, all of them: "status", "headers", "body", "json" of HTTP, "text" and "bytes" (as hex) of what else came.
+    `version` says where the version stands, perhaps in the answer to another question. `anywhere` holds for the answer to any path, `said`
+    for what is said to a bare HTTP request. A `generic` one names a framework, `own_pages` one whose pages are somebody's own work.
+    `imitated` is the path by whose answer its imitators are told from it. `logged` means that the server logs the question as an error,
+    `bye` is sent before the end. `confidence`, `verified` and `source` tell
+    how far this is known.
+    """
+
+    service: str
+    http: bool
+    ask: str
+    expect: Mapping[str, Any]
+    ports: tuple[int, ...] = ()
+    version: Mapping[str, Any] = {}
+    send: Mapping[str, str] = {}
+    bye: str = ""
+    stack: str = ""
+    anywhere: bool = False
+    said: bool = False
+    generic: bool = False
+    own_pages: bool = False
+    imitated: str = ""
+    logged: bool = False
+    confidence: str = "medium"
+    verified: str = "source"
+    source: str = ""
 
 
 class Skipped(Record):
@@ -490,7 +546,8 @@ class Settings(Record):
     """What `portward.toml` says: each range and kind that Portward picks from, and how findings are judged.
 
     `severities` maps a rule to its severity, None for a rule that is off. `kinds` maps a service to its kind. `policy` are
-    the kinds whose range the project itself sets, so that its own ports are held to it.
+    the kinds whose range the project itself sets, so that its own ports are held to it. `probe` is whether what listens on a port of the
+    project may be asked what it is, where nothing else tells.
     """
 
     ranges: Mapping[str, PortRange] = {}
@@ -501,6 +558,7 @@ class Settings(Record):
     store: str | None = None
     production: bool = False
     policy: tuple[str, ...] = ()
+    probe: bool = True
 
     def pin(self, service: str, ports: PortRange) -> Pin | None:
         """What pins a service to one of the ports, if anything does."""

@@ -79,14 +79,43 @@ def bound(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Listene
 
 
 def is_ours(row: Listener, service: Service, project: Project) -> bool:
-    """Whether a listener is this service of this project: by Compose's labels, else by its process's folder and command."""
+    """Whether a listener is this service of this project, by any of the signs of `sign`."""
+    return sign(row, service, project) is not None
+
+
+def sign(row: Listener, service: Service, project: Project) -> str | None:
+    """By what a listener is known to be this service of this project, None where it is not.
+
+    "labels": Compose's own on its container. "command": its process was started in the project by the service's command. "protocol": it
+    was started there by another one, but was heard to speak the service's protocol.
+    """
     if row.container is not None:
-        return (
+        is_labelled = (
             row.container.project == project.name
             and row.container.service == service.name
             and row.container.folder in (None, project.root)
         )
-    return any(fits(process, service, project) for process in row.processes)
+        return "labels" if is_labelled else None
+    if any(fits(process, service, project) for process in row.processes):
+        return "command"
+    return "protocol" if service.name in row.speaks_for else None
+
+
+def doubtful(row: Listener, project: Project) -> tuple[Service, ...]:
+    """The services that want a listener's port and that it may be, where its command does not tell: it was started in the project.
+
+    Empty for what is known to be one of the project's services, for containers, and for what was started elsewhere.
+    """
+    if row.netns is not None or row.state is not State.LISTEN or row.container is not None:
+        return ()
+    if not any(is_inside(process, project) for process in row.processes):
+        return ()
+    wanting = tuple(
+        service
+        for service in project.services
+        if any(row.endpoint.overlaps(endpoint) for spec in service.claims for endpoint in endpoints(spec))
+    )
+    return () if any(is_ours(row, service, project) for service in wanting) else wanting
 
 
 def is_inside(process: Process, project: Project) -> bool:
@@ -102,12 +131,12 @@ def fits(process: Process, service: Service, project: Project) -> bool:
     """
     if not is_inside(process, project) or not process.command:
         return False
-    own = _program(service.command) if not {*service.command[:1]} & {*_SCRIPT_RUNNERS} else ""
+    own = program_of(service.command) if not {*service.command[:1]} & {*_SCRIPT_RUNNERS} else ""
     at_home = _is_its_own(_path(process.cwd or "", project), service, project)
     if not is_interpreter(process.name):
         named = process.name == own.rpartition("/")[2] or any(name in process.name for name in _own_names(service))
         return named or (not own and at_home and _runs_on(process, service, known=True))
-    runs = _program(process.command)
+    runs = program_of(process.command)
     is_path = not runs.startswith("-m ") and ("/" in runs or "." in runs)
     if is_path:
         runs = _path(runs if runs.startswith("/") else f"{process.cwd}/{runs}", project).rstrip("/")
@@ -124,7 +153,7 @@ def _is_its_own(path: str, service: Service, project: Project) -> bool:
     return "" in service.folders and path[:1] != "/" and not any(path.startswith(f"{folder}/") for folder in others)
 
 
-def _program(command: tuple[str, ...]) -> str:
+def program_of(command: tuple[str, ...]) -> str:
     """What a command really runs: the program itself, or the script or module that it has an interpreter run.
 
     Empty where that is code in the command itself. A module that no console script is called like is "-m NAME".

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from portward.answers import PortReport, ServiceReport
-from portward.model import PortRange, PortRequest, PortSpec, Refusal, Snapshot, Transport
+from portward.model import PortRange, PortRequest, PortSpec, PortState, Refusal, Snapshot, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,10 +31,26 @@ def snapshot_of(live: Live, project: Project, settings: Settings, taken: float, 
     reading = reading.replace(listeners=(*reading.listeners, *connections))
     ports = {endpoint.port for endpoint in wanted}
     rows = tuple(live.in_detail(row) if row.port in ports else row for row in reading.listeners)
+    if settings.probe:
+        rows = _heard(rows, project)
     reading = reading.replace(listeners=rows)
     ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
     reserved = live.reserved()
     return Snapshot(reading, taken, project, refusals, ranges, reserved, settings=settings)
+
+
+def _heard(rows: tuple[Listener, ...], project: Project) -> tuple[Listener, ...]:
+    """The rows, each that may be a service of the project by its folder, though not by its command, asked whether it speaks as that one does."""
+    from portward.occupancy import doubtful
+
+    doubts = {index: services for index, row in enumerate(rows) if (services := doubtful(row, project))}
+    if not doubts:
+        return rows
+    from portward.identifying import speaks_for
+
+    names = speaks_for([(rows[index], services) for index, services in doubts.items()])
+    spoken = dict(zip(doubts, names, strict=True))
+    return tuple(row.replace(speaks_for=spoken.get(index, ())) for index, row in enumerate(rows))
 
 
 def _behind(
@@ -113,7 +129,7 @@ def reports(snapshot: Snapshot) -> tuple[ServiceReport, ...]:
 
 def report(snapshot: Snapshot, service: Service) -> ServiceReport:
     """The state of each port of one service."""
-    from portward.occupancy import bound, occupancy
+    from portward.occupancy import bound, occupancy, sign
 
     ports = []
     for spec in service.ports:
@@ -122,7 +138,10 @@ def report(snapshot: Snapshot, service: Service) -> ServiceReport:
         containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
         endpoints = tuple(row.endpoint for row in containers)
         state, holders = (found.state, found.holders) if found else (None, ())
-        ports.append(PortReport(spec, state, holders, endpoints))
+        told = None
+        if state is PortState.RUNNING and snapshot.project is not None:
+            told = sign(holders[0], service, snapshot.project)
+        ports.append(PortReport(spec, state, holders, endpoints, told))
     return ServiceReport(service, tuple(ports))
 
 

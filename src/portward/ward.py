@@ -10,7 +10,7 @@ import errno
 import os
 import time
 
-from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range
+from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range, parse_target
 from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
 from portward.live import Live, holds, is_connection
 from portward.model import (
@@ -36,14 +36,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.answers import Changes, Check, Killed, RuleDoc, Services, Verified, Who, WhoAnswer
+    from portward.answers import Changes, Check, Killed, RuleDoc, Services, Verified, Waited, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.conventions import Terms
     from portward.journal import Journal
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
-    from portward.model import Lease, Location
+    from portward.model import Identity, Lease, Location
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
     from portward.workspace import Checkout, Files
@@ -99,9 +99,11 @@ class Portward:
         ward._narrate(f"the project is {root}" if root else f"no project from {folder} upward")
         return ward
 
-    def ls(self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False) -> Reading:
+    def ls(
+        self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False, identify: bool = False
+    ) -> Reading:
         """Who listens on TCP (with `udp` also on UDP), as far as a query matches: `[HOST:]PORT[/udp]`, a range, or text in a
-        name. A query that says /udp looks at UDP whatever `udp` is.
+        name. A query that says /udp looks at UDP whatever `udp` is. With `identify`, each TCP listener is asked what it is.
 
         Raises InvalidPort for a query of digits that is no port, UsageError for a host that has no address.
         """
@@ -115,15 +117,62 @@ class Portward:
             ports=None if words or not ports else {port for argument in ports for port in argument.ports},
         )
         reading = _named(reading, project).replace(skipped=(*reading.skipped, *skipped))
-        if not queries:
+        if queries:
+            rows = (
+                row
+                for row in reading.listeners
+                if any(_answers(row, argument, hosts, udp) for argument, hosts in asked) or _mentions(row, words, udp)
+                if not is_connection(row)
+            )
+            reading = reading.replace(listeners=tuple(rows))
+        if not identify:
             return reading
-        rows = (
-            row
-            for row in reading.listeners
-            if any(_answers(row, argument, hosts, udp) for argument, hosts in asked) or _mentions(row, words, udp)
-            if not is_connection(row)
-        )
-        return reading.replace(listeners=tuple(rows))
+        from portward.identifying import Identifying
+        from portward.probes import SECONDS
+
+        return reading.replace(listeners=Identifying(self.live, lambda: project).listeners(reading.listeners, SECONDS))
+
+    def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
+        """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).
+
+        A target is `[HOST:]PORT`, a URL, or a service of the project. Nothing is asked that changes anything, and nothing at all where a
+        debugger listens. Raises UsageError for what is no target.
+        """
+        from portward.identifying import Identifying
+        from portward.probes import SECONDS
+
+        parsed = [parse_target(target) for target in targets]
+        if seconds is not None and seconds <= 0:
+            raise UsageError(f"{seconds:g} seconds is no time")
+        identifying = Identifying(self.live, lambda: self._readable_project()[0])
+        return identifying.targets(parsed, SECONDS if seconds is None else seconds)
+
+    def wait(
+        self,
+        *targets: str,
+        seconds: float = 30,
+        service: str | None = None,
+        status: int | None = None,
+        tell: Callable[[Mapping[str, str], Sequence[str]], None] = lambda _missing, _ready: None,
+    ) -> Waited:
+        """Waits until all targets are ready, `seconds` at most: a connection is taken, `http://` answers with `status` (200 to 399 by default),
+        a URL like `redis://…`, or any target with `service`, answers as that service does.
+
+        `tell` hears of each look. Raises UsageError for what is no target.
+        """
+        from portward.waiting import wait
+
+        parsed = [parse_target(target) for target in targets]
+        if not 0 <= seconds < float("inf"):
+            raise UsageError(f"{seconds:g} seconds is no time")
+        project: list[Project | None] = []
+
+        def read() -> Project | None:
+            if not project:
+                project.append(self._readable_project()[0])
+            return project[0]
+
+        return wait(parsed, seconds, self.live, read, service=service, status=status, tell=tell)
 
     def who(self, ports: Sequence[str], *, all_netns: bool = False) -> WhoAnswer:
         """Everything about what holds the ports: processes and their ancestry, container, unit, project, who declares it.

@@ -32,6 +32,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("lease", "is what answers on a port this checkout's own?"),
     "pin": ("lease", "keeps a service on one port, with a reason"),
     "kill": ("kill", "stops what holds a port, the right way for what it is"),
+    "identify": ("reach", "which service answers there, and its version"),
+    "wait": ("reach", "until targets take connections, answer, or are what they should be"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

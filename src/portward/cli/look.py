@@ -18,13 +18,16 @@ def add_ls(parser: Declares) -> None:
     parser.add_argument("query", nargs="*", metavar="QUERY", help="[HOST:]PORT[/udp], a range, or text in a name")
     parser.add_argument("--udp", action="store_true", help="UDP sockets too")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
+    parser.add_argument("--identify", action="store_true", help="ask each TCP listener which service it is")
 
 
 def ls(arguments: Arguments) -> int:
     """`portward ls`"""
     from portward import render
 
-    reading = open_ward(arguments).ls(arguments.query, udp=arguments.udp, all_netns=arguments.all_netns)
+    reading = open_ward(arguments).ls(
+        arguments.query, udp=arguments.udp, all_netns=arguments.all_netns, identify=arguments.identify
+    )
     show(arguments, lambda: render.documents.ls(reading), lambda: render.text.ls(reading, arguments.query))
     return 1 if arguments.query and not reading.listeners else 0
 

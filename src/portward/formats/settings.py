@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 KEYS: dict[str, tuple[str, ...]] = {
     "production": (),
+    "probe": (),
     "store": (),
     "ranges": (),
     "kinds": (),
@@ -48,6 +49,9 @@ _BEGINNING = """# What this project decided about its ports. Every key: docs/set
 
 # Where these files describe what serves strangers, exposure is judged more strictly.
 # production = true
+
+# Whether a process that was started here may be asked, in a service's own protocol, if it is that service.
+# probe = false
 
 # The ports that Portward picks from for each kind of service, both ends inclusive.
 [ranges]
@@ -122,6 +126,7 @@ def merged(user: Settings, project: Settings) -> Settings:
         store=project.store or user.store,
         production=project.production or user.production,
         policy=project.policy,
+        probe=project.probe and user.probe,
     )
 
 
@@ -153,6 +158,7 @@ class _Reader:
             store=self._store(),
             production=self._of_type((), "production", bool) or False,
             policy=tuple(ranges),
+            probe=self._of_type((), "probe", bool) is not False,
         )
 
     # One setting each

@@ -13,11 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from portward.answers import Changes, Check, Killed, PortReport, ServiceReport, Services, Verified, Who, WhoAnswer
+    from portward.answers import (
+        Changes,
+        Check,
+        Killed,
+        PortReport,
+        ServiceReport,
+        Services,
+        Verified,
+        Waited,
+        Who,
+        WhoAnswer,
+    )
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
     from portward.leasing import Granted
-    from portward.model import Finding, Fix, Lease, Link, Listener, Location, PortSpec, Process, Reading, Skipped
+    from portward.model import (
+        Finding,
+        Fix,
+        Identity,
+        Lease,
+        Link,
+        Listener,
+        Location,
+        PortSpec,
+        Process,
+        Reading,
+        Skipped,
+    )
     from portward.stops import Stop
 
     Document = dict[str, Any]
@@ -264,7 +287,33 @@ def _listener(row: Listener) -> Document:
         "project": row.project,
         "service": row.service,
         "note": row.note,
+        **({"identity": _identity(row.identity)} if row.identity else {}),
     }
+
+
+def identify(answers: Sequence[Identity]) -> Document:
+    """One target's answer as the document itself, several as a list."""
+    return _identity(answers[0]) if len(answers) == 1 else {"targets": [_identity(answer) for answer in answers]}
+
+
+def _identity(answer: Identity) -> Document:
+    endpoint = answer.endpoint
+    return {
+        "target": answer.target,
+        "service": answer.service,
+        "version": answer.version,
+        "confidence": answer.confidence,
+        "evidence": list(answer.evidence),
+        "by": answer.by,
+        "answers": answer.answers,
+        "address": endpoint.address if endpoint else None,
+        "port": endpoint.port if endpoint else None,
+        "customary": list(answer.customary),
+    }
+
+
+def wait(answer: Waited) -> Document:
+    return {"ready": list(answer.ready), "waiting": list(answer.waiting), "seen": dict(answer.seen)}
 
 
 def _process(process: Process) -> Document:
@@ -377,4 +426,5 @@ def _port(report: PortReport) -> Document:
         "why": spec.why or None,
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address or None, "port": endpoint.port} for endpoint in report.bound],
+        "sign": report.sign,
     }

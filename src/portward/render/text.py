@@ -51,8 +51,10 @@ def ls(reading: Reading, queries: Sequence[str]) -> Iterator[str]:
     """The listeners as a table, or what to do when there are none."""
     if reading.listeners:
         foreign = any(row.netns for row in reading.listeners)
-        head = ["PORT", "ADDRESS", "HELD BY", "USER", "PROJECT", *(["NETNS"] if foreign else []), "COMMAND"]
-        yield from table(head, (_listener(row, foreign) for row in reading.listeners), right=(0,))
+        asked = any(row.identity for row in reading.listeners)
+        more = [*(["NETNS"] if foreign else []), *(["SERVICE"] if asked else [])]
+        head = ["PORT", "ADDRESS", "HELD BY", "USER", "PROJECT", *more, "COMMAND"]
+        yield from table(head, (_listener(row, foreign, asked) for row in reading.listeners), right=(0,))
     elif queries:
         yield f"Nothing that listens matches {' '.join(queries)}."
         yield "hint: `portward ls` shows everything; --udp and --all-netns look further"
@@ -62,7 +64,7 @@ def ls(reading: Reading, queries: Sequence[str]) -> Iterator[str]:
     yield from partial(reading.listeners, reading.skipped)
 
 
-def _listener(row: Listener, foreign: bool) -> list[str]:
+def _listener(row: Listener, foreign: bool, asked: bool) -> list[str]:
     transport = "" if row.transport == "tcp" else f"/{row.transport}"
     return [
         f"{row.port}{transport}",
@@ -71,8 +73,15 @@ def _listener(row: Listener, foreign: bool) -> list[str]:
         shown(row.user or (row.processes[0].user or "" if row.processes else "")),
         shown(row.project or ""),
         *([row.netns or ""] if foreign else []),
+        *([_identity(row)] if asked else []),
         _what(row),
     ]
+
+
+def _identity(row: Listener) -> str:
+    from portward.render.reach import brief as named
+
+    return named(row.identity)
 
 
 def _address(row: Listener) -> str:
@@ -304,9 +313,15 @@ def _port_row(service: ServiceReport, report: PortReport) -> list[str]:
         host,
         f"{spec.target}{protocol}" if spec.target else "",
         str(report.state or ""),
-        brief(report.holders[0]) if report.holders else "",
+        _held_by(report),
         f"{spec.location.path}:{spec.location.line}",
     ]
+
+
+def _held_by(report: PortReport) -> str:
+    if not report.holders:
+        return ""
+    return brief(report.holders[0]) + (" (by its protocol)" if report.sign == "protocol" else "")
 
 
 def _chosen(report: PortReport) -> str:
