@@ -27,6 +27,7 @@ ALLOWED = {
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
+    "symptoms": {"model"},
     "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
     "engine": {"errors", "model", "wording"},
     "sockets": {"engine", "errors", "model", "wording"},
@@ -42,11 +43,12 @@ ALLOWED = {
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "ownership": {"model", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leases", "leasing", "live",
-        "model", "ownership", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "explaining", "formats", "journal", "leases", "leasing", "live",
+        "model", "ownership", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "symptoms", "wording",
         "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
@@ -57,7 +59,7 @@ ALLOWED = {
     "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers"}
+PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers", "symptoms"}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 

@@ -14,7 +14,9 @@ _OVERLAP = 300
 _LARGEST = 1 << 16
 
 # ECMA-48: control sequences, strings (titles and links), and the two-character escapes of ISO 2022
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[()*+][A-Za-z0-9]|[=>78cM])")
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[()*+][A-Za-z0-9]|[=>78cM])"
+)
 _LOST_ESCAPES = re.compile(r"(?:\\u001b|\\x1b|\\e|\\033|\^\[|␛)\[[0-9;]{0,20}m|\[(?:\d{1,3}(?:;\d{1,3}){0,5})m")
 _BREAKS = re.compile(r"\r\n|\n|\r|\u2028")
 _OF_CONTAINER = re.compile(
@@ -49,7 +51,7 @@ def _split(text: str) -> list[str]:
         text = _ESCAPES.sub("", text)
     if "[" in text and "m" in text:
         text = _LOST_ESCAPES.sub("", text)
-    found = []
+    found: list[str] = []
     for line in _BREAKS.split(text.removesuffix("\n").removesuffix("\r")):
         if "\\n" in line and '"' in line:  # the lines of a message in JSON
             found += line.replace('\\"', '"').replace("\\t", "\t").split("\\n")

@@ -121,9 +121,7 @@ def _is_inside(hit: Hit, scan: Scan) -> bool:
         return True
     if {"compose exit", "in a container"} & scan.signs.keys():
         return True
-    return any(
-        other.host == "::1" and other.port == hit.port and other.pattern.tool == NO_IPV6 for other in scan.hits
-    )
+    return any(other.host == "::1" and other.port == hit.port and other.pattern.tool == NO_IPV6 for other in scan.hits)
 
 
 def _of_silence(hit: Hit, scan: Scan) -> Kind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from portward.model import Kind, Transport
 from portward.records import Record
@@ -65,7 +66,8 @@ class Book:
         for word in by_word:
             root = next((root for root in _ROOTS if root in word), word)
             self._by_root.setdefault(root, []).append(word)
-        self._entries = [(pattern, _compiled(pattern.regex)) for pattern in ordered]
+        self._patterns = ordered
+        self._compiled: dict[int, re.Pattern[str]] = {}
 
     def words_in(self, text: str) -> list[str]:
         """The words that a text (in lower case) has."""
@@ -77,26 +79,21 @@ class Book:
         lower = line.lower()
         ranks = sorted(rank for word in words if word in lower for rank in self._ranks[word])
         for rank in ranks:
-            pattern, regex = self._entries[rank]
-            if found := list(_some(regex, line)):
-                return pattern, found
+            if found := list(islice(self._regex(rank).finditer(line), _MOST)):
+                return self._patterns[rank], found
         return None
 
+    def _regex(self, rank: int) -> re.Pattern[str]:
+        """A pattern's expression, compiled when it is first needed: most texts need a few of them."""
+        if rank not in self._compiled:
+            regex = self._patterns[rank].regex
+            for piece, meaning in PIECES.items():
+                regex = regex.replace(piece, meaning)
+            self._compiled[rank] = re.compile(regex, re.IGNORECASE)
+        return self._compiled[rank]
 
-_MOST = 20
+
+_MOST = 20  # matches of a line that are looked at
 _ROOTS = ("in use", "refused", "eaddr", "econn", "bind", "listen", "denied", "permission", "socketexception", "connect", "address", "port",
           "err", "fail", "start", "docker", "server", "ssl", "100", "available", "running", "used")  # fmt: skip
 """What most words have in them: where none of these stands, as in most of any log, few words need to be looked for."""
-
-
-def _some(regex: re.Pattern[str], line: str) -> Iterable[re.Match[str]]:
-    for count, match in enumerate(regex.finditer(line)):
-        if count == _MOST:
-            return
-        yield match
-
-
-def _compiled(regex: str) -> re.Pattern[str]:
-    for piece, meaning in PIECES.items():
-        regex = regex.replace(piece, meaning)
-    return re.compile(regex, re.IGNORECASE)

@@ -53,7 +53,9 @@ def cleaned(host: str | None) -> str | None:
 
 _V4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _HOST = rf"{_V4}|\[[0-9a-fA-F:.%\w]{{2,60}}\]|\*|localhost|::(?:1|ffff:{_V4})?"
-_NOT_A_FILE = r"(?![\w.-]{0,80}\.(?:m?[jt]sx?|c[jt]s|py|go|rs|rb|java|kt|scala|c|cc|cpp|h|php|exs?|erl|cs|ya?ml|json|sh|lua):)"
+_NOT_A_FILE = (
+    r"(?![\w.-]{0,80}\.(?:m?[jt]sx?|c[jt]s|py|go|rs|rb|java|kt|scala|c|cc|cpp|h|php|exs?|erl|cs|ya?ml|json|sh|lua):)"
+)
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
@@ -169,4 +171,6 @@ def default_of(line: str) -> Place | None:
     return place if place and place.port else None
 
 
-_URL = re.compile(r"""\b[a-z][a-z0-9+.-]{1,20}://(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100})(?::\d{1,5})?""", re.IGNORECASE)
+_URL = re.compile(
+    r"""\b[a-z][a-z0-9+.-]{1,20}://(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100})(?::\d{1,5})?""", re.IGNORECASE
+)

@@ -60,7 +60,9 @@ class _Spot(Record):
 
     def nearby(self, lines: int) -> list[str]:
         """So many plain lines before this one, itself, and some after it."""
-        return [cleaning.plain(line)[0][:_LONGEST] for line in self.window[max(self.index - lines, 0) : self.index + _AFTER]]
+        return [
+            cleaning.plain(line)[0][:_LONGEST] for line in self.window[max(self.index - lines, 0) : self.index + _AFTER]
+        ]
 
 
 class Scan:
