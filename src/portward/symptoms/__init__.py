@@ -28,6 +28,7 @@ from portward.symptoms import (
     rust,
     ssh,
     system,
+    tongues,
     webservers,
 )
 from portward.symptoms.judging import judge
@@ -61,6 +62,7 @@ FAMILIES: dict[str, tuple[Pattern, ...]] = {
     "clients": clients.TABLE,
     "browsers": browsers.TABLE,
     "system": system.TABLE,
+    "tongues": tongues.TABLE,
 }
 """The families, in the order in which they are asked."""
 

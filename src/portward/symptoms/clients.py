@@ -8,11 +8,13 @@ from portward.symptoms.pattern import Pattern
 _TO = r"Failed to connect to {host} port {port}(?: after \d+ ms)?: "
 
 TABLE = (
+    Pattern("curl", Kind.TIMEOUT_FIREWALL, "(28)", r"\(28\) Failed to connect to {host} port {port}", "curl: (28) Failed to connect to 10.0.0.5 port 8000 after 130000 ms: Couldn't connect to server", 8000, "10.0.0.5", source="curl 8"),
     Pattern("curl", Kind.TIMEOUT_FIREWALL, "failed to connect to", _TO + r"(?:Connection timed out|Operation timed out|Timeout was reached|Timed out|No route to host|Network is unreachable|Host is down)", "curl: (28) Failed to connect to 10.0.0.5 port 8080 after 3001 ms: Timeout was reached", 8080, "10.0.0.5", source="curl 8"),
     Pattern("curl", Kind.CONNECTION_REFUSED, "failed to connect to", _TO + r"(?:Connection refused|Couldn't connect|Could not connect|Bad access)", "curl: (7) Failed to connect to localhost port 8080 after 0 ms: Couldn't connect to server", 8080, "localhost", source="curl 7.88"),
     Pattern("curl", Kind.TIMEOUT_FIREWALL, "(28)", r"curl: \(28\)", "curl: (28) Connection timed out after 3001 milliseconds", source="curl 7.88"),
     Pattern("curl", Kind.RESET_OR_EMPTY_REPLY, "(52)", r"curl: \(52\)", "curl: (52) Empty reply from server", source="curl 7.88"),
     Pattern("curl", Kind.RESET_OR_EMPTY_REPLY, "(56)", r"curl: \(56\) Recv failure", "curl: (56) Recv failure: Connection reset by peer", source="curl 7.88"),
+    Pattern("curl", Kind.RESET_OR_EMPTY_REPLY, "(35)", r"curl: \(35\) [^\n]{0,60}Connection reset by peer", "curl: (35) Recv failure: Connection reset by peer", source="curl 8"),
     Pattern("curl", Kind.RESET_OR_EMPTY_REPLY, "curl", r"cURL error (?:52|56)\b", "cURL error 52: Empty reply from server (see https://curl.haxx.se/libcurl/c/libcurl-errors.html)", source="Guzzle 7"),
     Pattern("wget", Kind.CONNECTION_REFUSED, "failed: connection refused", r"Connecting to {host} \([^)]{1,80}\)\|[^|]{2,45}\|:{port}\.\.\. failed: Connection refused", "Connecting to localhost (localhost)|127.0.0.1|:8080... failed: Connection refused.", 8080, "localhost", source="wget 1.21"),
     Pattern("wget", Kind.CONNECTION_REFUSED, "failed: connection refused", r"Connecting to (?P<host>[\w.:]{2,60}):{port}\.\.\. failed: Connection refused", "Connecting to 127.0.0.1:8080... failed: Connection refused.", 8080, "127.0.0.1", source="wget 1.21"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from portward.model import Kind, Symptom, Transport
 from portward.symptoms.scan import BIND, Hit
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 _REFUSED = (Kind.CONNECTION_REFUSED, Kind.REFUSED_IPV6_LOCALHOST, Kind.REFUSED_CONTAINER_LOCALHOST)
 _SILENT = (Kind.RESET_OR_EMPTY_REPLY, Kind.LOOPBACK_ONLY_IN_CONTAINER)
+_REASONS = (Kind.PERMISSION_PRIVILEGED, Kind.OS_RESERVED_RANGE, Kind.ADDRESS_NOT_AVAILABLE)
+_NEAR = 12  # lines
+_CONNECTS = re.compile(
+    r"\b(?:connect(?:ing|ion)?\b(?! pool)|dial)[^\n]{0,200}(?:assign requested|EADDRNOTAVAIL)", re.IGNORECASE
+)
 _PRIVILEGED = 1024
 NO_IPV6 = "no IPv6 loopback"
 """The tool of patterns that say only that ::1 is not there: usual in a container, and no trouble if 127.0.0.1 was tried too."""
@@ -21,7 +28,8 @@ NO_IPV6 = "no IPv6 loopback"
 
 def judge(scan: Scan) -> tuple[Symptom, ...]:
     """One symptom for each kind and port: those of a bind first, since they explain connections that fail, then as in the text."""
-    hits = [_judged(hit, scan) for hit in _told(scan.hits)]
+    hits = [_judged(hit, scan) for hit in scan.hits if not _is_elsewhere(hit)]
+    hits = _told(hits)
     made: dict[tuple[object, ...], Hit] = {}
     for hit in hits:
         made.setdefault((_group(hit.kind), hit.port, hit.transport or hit.pattern.transport), hit)
@@ -34,6 +42,11 @@ def _published(hit: Hit, scan: Scan) -> int | None:
     """The port of a hit; where it has none, the only one that the text shows to be published."""
     ports = scan.signs.get("published", set())
     return next(iter(ports)) if hit.port is None and len(ports) == 1 else hit.port
+
+
+def _is_elsewhere(hit: Hit) -> bool:
+    """A connection that was reset counts only if it was to this machine: elsewhere it has many reasons that are none of ports."""
+    return hit.kind is Kind.RESET_OR_EMPTY_REPLY and hit.pattern.tool == "system" and hit.host not in _LOOPBACK
 
 
 def _group(kind: Kind) -> Kind:
@@ -84,8 +97,12 @@ def _of_bind(hit: Hit, scan: Scan) -> Kind:
     if hit.kind is Kind.PORT_IN_USE:
         if port == 0:
             return Kind.RANGE_EXHAUSTED
-        if "controlcenter" in scan.signs and port in (5000, 7000):
+        if hit.pattern.soft and (reason := _reason(hit, scan)):
+            hit = hit.replace(kind=reason)
+        elif _is_of_system(port, scan):
             return Kind.HIJACKED_BY_SYSTEM_SERVICE
+    if hit.kind is Kind.ADDRESS_NOT_AVAILABLE and hit.pattern.tool != NO_IPV6 and _CONNECTS.search(hit.text):
+        return Kind.REFUSED_CONTAINER_LOCALHOST if hit.host in ("localhost", "::1") else Kind.RANGE_EXHAUSTED
     if hit.kind is Kind.PERMISSION_PRIVILEGED and port is not None and port >= _PRIVILEGED and _is_windows(hit, scan):
         return Kind.OS_RESERVED_RANGE
     if hit.pattern.tool == "gunicorn" and hit.kind is Kind.ADDRESS_NOT_AVAILABLE:
@@ -94,6 +111,19 @@ def _of_bind(hit: Hit, scan: Scan) -> Kind:
         if port is not None and port < _PRIVILEGED:
             return Kind.PERMISSION_PRIVILEGED
     return hit.kind
+
+
+def _reason(hit: Hit, scan: Scan) -> Kind | None:
+    """Why a bind failed, as a line near says; None where none does, or where it says that the port is in use."""
+    near = [other for other in scan.hits if other.kind in _REASONS and abs(other.line - hit.line) <= _NEAR]
+    return min(near, key=lambda other: abs(other.line - hit.line)).kind if near else None
+
+
+def _is_of_system(port: int | None, scan: Scan) -> bool:
+    """Whether the text shows that a service of the operating system holds the port."""
+    if "controlcenter" in scan.signs and port in (5000, 7000, None):
+        return True
+    return ("name resolution" in scan.signs and port == 53) or port in scan.signs.get("system service", ())
 
 
 def _is_windows(hit: Hit, scan: Scan) -> bool:
@@ -109,6 +139,8 @@ def _of_refusal(hit: Hit, scan: Scan) -> Kind:
     same = {other.host for other in scan.hits if other.kind in _REFUSED and other.port == hit.port}
     if hit.host == "::1" and not same & {"127.0.0.1"} and hit.pattern.tool != "Go":
         return Kind.REFUSED_IPV6_LOCALHOST
+    if hit.port in scan.signs.get("published", ()) and hit.port in scan.signs.get("loopback server", ()):
+        return Kind.LOOPBACK_ONLY_IN_CONTAINER
     answers = hit.port in scan.signs.get("ipv6 answers", ()) or "ipv6 only server" in scan.signs
     if hit.host == "127.0.0.1" and answers and "::1" not in same:
         return Kind.REFUSED_IPV6_LOCALHOST

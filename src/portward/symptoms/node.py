@@ -15,6 +15,7 @@ TABLE = (
     Pattern("Node.js", Kind.PERMISSION_PRIVILEGED, "bind eacces", r"bind EACCES {at}", "Error: bind EACCES 0.0.0.0:53", 53, "0.0.0.0", transport=Transport.UDP, source="Node 18 dgram"),
     Pattern("Node.js", Kind.ADDRESS_NOT_AVAILABLE, "bind eaddrnotavail", r"bind EADDRNOTAVAIL {at}", "Error: bind EADDRNOTAVAIL 10.1.2.3:41234", 41234, "10.1.2.3", transport=Transport.UDP, source="Node 18 dgram"),
     Pattern("no IPv6 loopback", Kind.ADDRESS_NOT_AVAILABLE, "connect eaddrnotavail ::1", r"connect EADDRNOTAVAIL {at}", "Error: connect EADDRNOTAVAIL ::1:5432 - Local (:::0)", 5432, "::1", source="Node 18 in a container"),
+    Pattern("Node.js", Kind.RANGE_EXHAUSTED, "connect eaddrinuse", r"connect EADDRINUSE {at}", "Error: connect EADDRINUSE 127.0.0.1:9200 - Local (0.0.0.0:0)", 9200, "127.0.0.1", source="Node 18 on Windows"),
     Pattern("Node.js", Kind.RANGE_EXHAUSTED, "connect eaddrnotavail", r"connect EADDRNOTAVAIL {at}", "Error: connect EADDRNOTAVAIL 127.0.0.1:9200 - Local (0.0.0.0:0)", 9200, "127.0.0.1", source="Node 18"),
     Pattern("Node.js", Kind.CONNECTION_REFUSED, "connect econnrefused", r"connect ECONNREFUSED {at}", "Error: connect ECONNREFUSED 127.0.0.1:6379", 6379, "127.0.0.1", source="Node 18"),
     Pattern("Node.js", Kind.CONNECTION_REFUSED, "connect econnrefused", r"connect ECONNREFUSED {at}", "Error: connect ECONNREFUSED ::1:3000", 3000, "::1", Kind.REFUSED_IPV6_LOCALHOST, source="Node 18"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PIECES = {
     "{at}": r"(?P<at>[\w.:\[\]*%/@~+-]{1,160})",
     "{port}": r"(?P<port>\d{1,5})(?!\d)",
-    "{host}": r"(?P<host>[\w.:*%-]{1,120})",
+    "{host}": r"(?P<host>[\w.:*%\[\]-]{1,120})",
 }
 """What a pattern is written with: an address with its port in any notation, a port, and a host. All are of bounded length,
 so that no line can make a match take long."""
@@ -27,7 +27,7 @@ class Pattern(Record):
     `word` is in every line that the pattern can match, in lower case: it is looked for first. `regex` is matched anywhere in a
     line, in any case, with `PIECES` put in. `kind` is what the line says, None where it is no trouble of ports, `tool` who says it.
     `usual` is the port that the tool has by default, for wordings that give none. `near` is a word, in lower case, that
-    must stand in the lines around, for wordings that mean other things as well, and `placed` says that a host or a port must be told there. `example` is real output, and `port`, `host`,
+    must stand in the lines around, for wordings that mean other things as well, and `placed` says that a host or a port must be told there. `soft` wordings say that a bind failed, not why: they take the reason that stands near them. `example` is real output, and `port`, `host`,
     `transport` and `gives` (where the block or the port decides against `kind`) are what must be read from it;
     `source` tells where it was seen.
     """
@@ -45,6 +45,7 @@ class Pattern(Record):
     source: str = ""
     near: str = ""
     placed: bool = False
+    soft: bool = False
 
     @property
     def expected(self) -> Kind | None:

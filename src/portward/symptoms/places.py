@@ -70,14 +70,14 @@ _FORMS = tuple(
         rf"""(?<![\w.:\]-])(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
         r"""\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
         rf"""(?<![\w./:-]){_NOT_A_FILE}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
-        r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?![\d:])""",
+        r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?!\d|:\d)""",
         r"""(?:^|\s)(?:--?(?:server[-_.]?)?port|-p|PORT|--bind|--listen)[=\s]\s{0,2}(?P<port>\d{2,5})(?![\d.])""",
     )
 )
 _REACH = 400
 _STRONG = 6  # so many forms are unlikely to be anything else, wherever they stand
 
-_FRAME = re.compile(r"""^\s{0,20}(?:at\s|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s|-->|goroutine )""")
+_FRAME = re.compile(r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s|-->|goroutine )""")
 _COMMAND = re.compile(
     r"""(?:\s|^)(?:--?(?:server[-_.]?|http[-_.]?)?port|-p|-P|PORT|--publish)[=\s]\s{0,2}["']?(?:[\d.]{7,15}:)?(?P<port>\d{2,5})(?![\d.])"""
 )

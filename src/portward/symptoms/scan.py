@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from portward.model import LAST_PORT, Kind, Transport
 from portward.records import Record
 from portward.symptoms import cleaning, places
@@ -9,7 +11,6 @@ from portward.symptoms.signs import SIGNS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Sequence
 
     from portward.symptoms.pattern import Book, Pattern
@@ -33,6 +34,7 @@ _MOST_SEARCHED = 100
 _LONGEST = 500  # characters of a line around that are read for its place
 _MOST_HITS = 2000
 _NEAR = 25
+_UDP = re.compile(r"^(?!.{0,400}\btcp\b).{0,400}\budp\b", re.IGNORECASE)
 
 
 class Hit(Record):
@@ -125,7 +127,7 @@ class Scan:
                 text=spot.line.strip(),
                 host=place.host if place else None,
                 port=place.port if place else None,
-                transport=place.transport if place else None,
+                transport=(place.transport if place else None) or (Transport.UDP if _UDP.search(spot.line) else None),
                 guess=guess,
                 prefixed=spot.prefixed,
             )
