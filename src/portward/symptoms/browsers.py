@@ -18,4 +18,7 @@ TABLE = (
     Pattern("Firefox", Kind.CONNECTION_REFUSED, "ns_error_connection_refused", r"NS_ERROR_CONNECTION_REFUSED", "page.goto: NS_ERROR_CONNECTION_REFUSED at http://localhost:3000/", 3000, "localhost", source="playwright 1.40"),
     Pattern("Firefox", Kind.CONNECTION_REFUSED, "can", r"can.t establish a connection to the server at {at}", "Firefox can’t establish a connection to the server at localhost:3000.", 3000, "localhost", source="Firefox 110"),
     Pattern("WebKit", Kind.CONNECTION_REFUSED, "could not connect", r"Could not connect to the server\.?$|Could not connect to {host}: Connection refused", "Could not connect to localhost: Connection refused", None, "localhost", source="playwright WebKit"),
+    Pattern("Chromium", Kind.RESET_OR_EMPTY_REPLY, "send any data", r"(?P<host>localhost|[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}) didn.t send any data", "localhost didn’t send any data.", None, "localhost", source="Chrome 110"),
+    Pattern("Firefox", Kind.RESET_OR_EMPTY_REPLY, "reset while the page was loading", r"connection to the server was reset while the page was loading", "The connection to the server was reset while the page was loading.", source="Firefox 110"),
+    Pattern("Safari", Kind.RESET_OR_EMPTY_REPLY, "unexpectedly dropped the connection", r"server unexpectedly dropped the connection", "Safari can’t open the page because the server unexpectedly dropped the connection.", source="Safari 16"),
 )  # fmt: skip

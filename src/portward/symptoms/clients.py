@@ -23,4 +23,6 @@ TABLE = (
     Pattern("PowerShell", Kind.CONNECTION_REFUSED, "tcp connect to", r"TCP connect to \(?{host} ?: ?{port}\)? failed", "WARNING: TCP connect to (127.0.0.1 : 8080) failed", 8080, "127.0.0.1", source="Test-NetConnection"),
     Pattern("PowerShell", Kind.CONNECTION_REFUSED, "unable to connect to the remote server", r"Unable to connect to the remote server", "Invoke-WebRequest : Unable to connect to the remote server", source="PowerShell 5"),
     Pattern("redis-cli", Kind.CONNECTION_REFUSED, "could not connect to redis", r"Could not connect to Redis at {at}: Connection refused", "Could not connect to Redis at 127.0.0.1:6379: Connection refused", 6379, "127.0.0.1", source="redis-cli 7"),
+    Pattern("curl", Kind.CONNECTION_REFUSED, "failed to connect to", r"Failed to connect to {host} port {port}\b", "fatal: unable to access: Failed to connect to localhost port 3000 after 1 ms", 3000, "localhost", source="git 2.39"),
+    Pattern("telnet", Kind.TIMEOUT_FIREWALL, "timed out", r"connect(?:ing)? to (?:address )?{host}: (?:Operation|Connection) timed out", "telnet: connect to address 10.0.0.5: Operation timed out", None, "10.0.0.5", source="telnet on macOS"),
 )  # fmt: skip

@@ -18,4 +18,5 @@ TABLE = (
     Pattern(".NET socket", Kind.ADDRESS_NOT_AVAILABLE, "socketexception (", r"SocketException \((?:99|49|10049|97)\)", "System.Net.Sockets.SocketException (99): Cannot assign requested address", source=".NET 6"),
     Pattern(".NET socket", Kind.CONNECTION_REFUSED, "socketexception (", r"SocketException \((?:111|61|10061)\)", "System.Net.Sockets.SocketException (111): Connection refused", source=".NET 6"),
     Pattern(".NET socket", Kind.TIMEOUT_FIREWALL, "socketexception (", r"SocketException \((?:110|60|10060|113|10065)\)", "System.Net.Sockets.SocketException (110): Connection timed out", source=".NET 6"),
+    Pattern("HTTP.sys", Kind.PORT_IN_USE, "httplistenerexception (32)", r"HttpListenerException \(32\)", "System.Net.HttpListenerException (32): The process cannot access the file because it is being used by another process.", source="HttpListener"),
 )  # fmt: skip

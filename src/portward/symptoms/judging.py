@@ -105,6 +105,10 @@ def _of_bind(hit: Hit, scan: Scan) -> Kind:
         return Kind.REFUSED_CONTAINER_LOCALHOST if hit.host in ("localhost", "::1") else Kind.RANGE_EXHAUSTED
     if hit.kind is Kind.PERMISSION_PRIVILEGED and port is not None and port >= _PRIVILEGED and _is_windows(hit, scan):
         return Kind.OS_RESERVED_RANGE
+    if hit.kind is Kind.OS_RESERVED_RANGE and port in scan.signs.get("system service", ()):
+        return Kind.HIJACKED_BY_SYSTEM_SERVICE
+    if hit.kind is Kind.OS_RESERVED_RANGE and port in scan.signs.get("listed", ()):
+        return Kind.PORT_IN_USE
     if hit.pattern.tool == "gunicorn" and hit.kind is Kind.ADDRESS_NOT_AVAILABLE:
         if "gunicorn in use" in scan.signs:
             return Kind.PORT_IN_USE
@@ -134,6 +138,10 @@ def _is_windows(hit: Hit, scan: Scan) -> bool:
 
 
 def _of_refusal(hit: Hit, scan: Scan) -> Kind:
+    if hit.pattern.soft and any(
+        other.kind is Kind.TIMEOUT_FIREWALL and abs(other.line - hit.line) <= _NEAR for other in scan.hits
+    ):
+        return Kind.TIMEOUT_FIREWALL
     if hit.host in _LOOPBACK and _is_inside(hit, scan):
         return Kind.REFUSED_CONTAINER_LOCALHOST
     same = {other.host for other in scan.hits if other.kind in _REFUSED and other.port == hit.port}

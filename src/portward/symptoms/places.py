@@ -65,9 +65,11 @@ _FORMS = tuple(
         r"""\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
         # ["http-nio-8080"], JVM_Bind <null>:8080
         r"""(?:\[?"(?:https?|ajp)-(?:nio2?|bio|apr|openssl-nio)-(?:[\d.%]{1,40}-)?|<null>:)(?P<port>\d{1,5})(?!\d)""",
+        # b'127.0.0.1':1080, `localhost`:`5432`
+        rf"""(?:(?<=')|(?<=`))(?P<host>{_HOST}|(?<=`)[A-Za-z][\w.-]{{0,80}})["'`]:["'`]?(?P<port>\d{{2,5}})(?!\d)""",
         # http://localhost:3000, redis://[::1]:6379
         r"""(?P<url>\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'"<>]{1,100}@)?(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100}):\d{1,5})(?!\d)""",
-        rf"""(?<![\w.:\]-])(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
+        rf"""(?:(?<![\w.:\]-])|(?<=ipv4:)|(?<=ipv6:))(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
         r"""\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
         rf"""(?<![\w./:-]){_NOT_A_FILE}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
         r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?!\d|:\d)""",
@@ -75,7 +77,7 @@ _FORMS = tuple(
     )
 )
 _REACH = 400
-_STRONG = 6  # so many forms are unlikely to be anything else, wherever they stand
+_STRONG = 7  # so many forms are unlikely to be anything else, wherever they stand
 
 _FRAME = re.compile(r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s|-->|goroutine )""")
 _COMMAND = re.compile(
@@ -105,7 +107,7 @@ def _place(match: re.Match[str]) -> Place | None:
     groups = match.groupdict()
     if groups.get("url"):
         return read(groups["url"])
-    if int(groups["port"]) > LAST_PORT:
+    if not 0 < int(groups["port"]) <= LAST_PORT:
         return None
     return Place(cleaned(groups.get("host")), int(groups["port"]))
 

@@ -34,4 +34,6 @@ TABLE = (
     Pattern("urllib3", Kind.RESET_OR_EMPTY_REPLY, "connection aborted", r"\('Connection aborted\.', (?:ConnectionResetError|RemoteDisconnected|BadStatusLine)", "requests.exceptions.ConnectionError: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))", source="requests 2.31"),
     Pattern("http.client", Kind.RESET_OR_EMPTY_REPLY, "remote end closed connection", r"Remote end closed connection without response", "http.client.RemoteDisconnected: Remote end closed connection without response", source="Python 3.11"),
     Pattern("httpx", Kind.RESET_OR_EMPTY_REPLY, "server disconnected", r"(?:RemoteProtocolError|ServerDisconnectedError): Server disconnected", "httpx.RemoteProtocolError: Server disconnected without sending a response.", source="httpx 0.25"),
+    Pattern("aiohttp", Kind.TIMEOUT_FIREWALL, "connection timeout to host", r"Connection timeout to host {at}", "aiohttp.client_exceptions.ConnectionTimeoutError: Connection timeout to host http://10.0.0.5:8000", 8000, "10.0.0.5", source="aiohttp 3.10"),
+    Pattern("httpx", Kind.TIMEOUT_FIREWALL, "connecttimeout", r"httpx\.ConnectTimeout|httpcore\.ConnectTimeout", "httpx.ConnectTimeout: http://10.0.0.5:8000/v1", 8000, "10.0.0.5", source="httpx 0.25", placed=True),
 )  # fmt: skip

@@ -35,5 +35,6 @@ TABLE = (
     _sign("controlcenter", "controlce", r"^ControlCe\S{0,12}\s", "ControlCe 71112 me    8u  IPv4 0x2bfa09bfcfaa7eef      0t0  TCP *:commplex-main (LISTEN)"),
     _sign("name resolution", "systemd-r", r"systemd-resolve", '  users:(("systemd-resolve",pid=712,fd=14))'),
     _sign("system service", "listening", r"TCP\s{1,8}\S{1,40}:(?P<port>\d{1,5})\s{1,30}\S{1,40}\s{1,20}LISTENING\s{1,12}4\s{0,4}$", "  TCP    0.0.0.0:80             0.0.0.0:0              LISTENING       4", 80),
+    _sign("listed", "listening", r"TCP\s{1,8}\S{1,40}:(?P<port>\d{1,5})\s{1,30}\S{1,40}\s{1,20}LISTENING\s{1,12}(?:[5-9]|[1-9]\d{1,6})\s{0,4}$", "  TCP    127.0.0.1:8000         0.0.0.0:0              LISTENING       9876", 8000),
 )  # fmt: skip
 SIGNS = Book([TABLE])

@@ -53,4 +53,5 @@ TABLE = (
     Pattern("system", Kind.TIMEOUT_FIREWALL, "network is unreachable", r"Network is unreachable", "connect to 10.1.2.3 port 80 failed: Network is unreachable", 80, "10.1.2.3", source="C library"),
     Pattern("system", Kind.TIMEOUT_FIREWALL, "timed out", r"\bconnection timed out\b|\bconnect(?:ing)? (?:to )?\S{3,100}:? timed out", "Could not connect to archive.example:80 (10.0.0.5), connection timed out", 80, "archive.example", source="apt 2", placed=True),
     Pattern("system", Kind.TIMEOUT_FIREWALL, "etimedout", r"\bETIMEDOUT\b", "  code: 'ETIMEDOUT',", source="Node 18", near="connect"),
+    Pattern("Windows", Kind.CONNECTION_REFUSED, "refused the network connection", r"refused the network connection", "ConnectionRefusedError: [WinError 1225] The remote computer refused the network connection", source="asyncio on Windows"),
 )  # fmt: skip
