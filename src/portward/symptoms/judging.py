@@ -93,28 +93,37 @@ def _judged(hit: Hit, scan: Scan) -> Hit:
 
 
 def _of_bind(hit: Hit, scan: Scan) -> Kind:
-    port = hit.port
     if hit.kind is Kind.PORT_IN_USE:
-        if port == 0:
-            return Kind.RANGE_EXHAUSTED
-        if hit.pattern.soft and (reason := _reason(hit, scan)):
-            hit = hit.replace(kind=reason)
-        elif _is_of_system(port, scan):
-            return Kind.HIJACKED_BY_SYSTEM_SERVICE
-    if hit.kind is Kind.ADDRESS_NOT_AVAILABLE and hit.pattern.tool != NO_IPV6 and _CONNECTS.search(hit.text):
-        return Kind.REFUSED_CONTAINER_LOCALHOST if hit.host in ("localhost", "::1") else Kind.RANGE_EXHAUSTED
+        return _of_use(hit, scan)
+    if hit.kind is Kind.ADDRESS_NOT_AVAILABLE:
+        return _of_address(hit, scan)
+    port = hit.port
     if hit.kind is Kind.PERMISSION_PRIVILEGED and port is not None and port >= _PRIVILEGED and _is_windows(hit, scan):
         return Kind.OS_RESERVED_RANGE
     if hit.kind is Kind.OS_RESERVED_RANGE and port in scan.signs.get("system service", ()):
         return Kind.HIJACKED_BY_SYSTEM_SERVICE
     if hit.kind is Kind.OS_RESERVED_RANGE and port in scan.signs.get("listed", ()):
         return Kind.PORT_IN_USE
-    if hit.pattern.tool == "gunicorn" and hit.kind is Kind.ADDRESS_NOT_AVAILABLE:
-        if "gunicorn in use" in scan.signs:
-            return Kind.PORT_IN_USE
-        if port is not None and port < _PRIVILEGED:
-            return Kind.PERMISSION_PRIVILEGED
     return hit.kind
+
+
+def _of_use(hit: Hit, scan: Scan) -> Kind:
+    if hit.pattern.soft and (reason := _reason(hit, scan)):
+        return _of_address(hit, scan) if reason is Kind.ADDRESS_NOT_AVAILABLE else reason
+    if hit.port == 0:
+        return Kind.RANGE_EXHAUSTED
+    return Kind.HIJACKED_BY_SYSTEM_SERVICE if _is_of_system(hit.port, scan) else hit.kind
+
+
+def _of_address(hit: Hit, scan: Scan) -> Kind:
+    """An address that is not there: of a client's own end it means that its ports are used up, or that it has no IPv6."""
+    if hit.pattern.tool != NO_IPV6 and _CONNECTS.search(hit.text):
+        return Kind.REFUSED_CONTAINER_LOCALHOST if hit.host in ("localhost", "::1") else Kind.RANGE_EXHAUSTED
+    if hit.pattern.tool == "gunicorn" and "gunicorn in use" in scan.signs:
+        return Kind.PORT_IN_USE
+    if hit.pattern.tool == "gunicorn" and hit.port is not None and hit.port < _PRIVILEGED:
+        return Kind.PERMISSION_PRIVILEGED
+    return Kind.ADDRESS_NOT_AVAILABLE
 
 
 def _reason(hit: Hit, scan: Scan) -> Kind | None:

@@ -116,7 +116,7 @@ class Scan:
             return
         if pattern.near and not any(pattern.near in line.lower() for line in spot.nearby(_NEAR)):
             return
-        for match in matches:
+        for match in matches if matches[0].re.groups else matches[:1]:  # without groups, each would find the same place
             place, guess = self._place(pattern, match, spot)
             if pattern.placed and place is None:
                 continue
