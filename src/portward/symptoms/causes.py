@@ -22,7 +22,7 @@ _CAUSES = {
     Kind.TIMEOUT_FIREWALL: "packets to {place} get no answer: a firewall drops them, or the host or the route is not there",
     Kind.UNSAFE_BROWSER_PORT: "browsers, and what follows their rules, refuse to ask {place}",
     Kind.HIJACKED_BY_SYSTEM_SERVICE: "a service of the operating system answers on {place}",
-    Kind.RANGE_EXHAUSTED: "no port was left of those that {tool} may take",
+    Kind.RANGE_EXHAUSTED: "no port was left for {tool} to take, at {place}",
     Kind.K8S_NODEPORT_TAKEN: "the cluster's ledger of node ports gives {place} to another Service",
 }
 _EXCLUDE = "netsh interface ipv4 show excludedportrange protocol=tcp"

@@ -22,7 +22,7 @@ TABLE = (
     Pattern("Node.js", Kind.TIMEOUT_FIREWALL, "connect etimedout", r"connect ETIMEDOUT {at}", "Error: connect ETIMEDOUT 10.0.0.5:5432", 5432, "10.0.0.5", source="Node 18"),
     Pattern("Node.js", Kind.TIMEOUT_FIREWALL, "connect eho", r"connect EHOSTUNREACH {at}", "Error: connect EHOSTUNREACH 192.168.1.50:9000 - Local (192.168.1.2:51234)", 9000, "192.168.1.50", source="Node 18"),
     Pattern("Node.js", Kind.TIMEOUT_FIREWALL, "connect enet", r"connect ENETUNREACH {at}", "Error: connect ENETUNREACH 10.20.0.4:8080 - Local (0.0.0.0:0)", 8080, "10.20.0.4", source="Node 18"),
-    Pattern("undici", Kind.TIMEOUT_FIREWALL, "connect timeout error", r"Connect Timeout Error \(attempted addresses?: {at}", "ConnectTimeoutError: Connect Timeout Error (attempted address: 10.0.0.9:8080, timeout: 10000ms)", 8080, "10.0.0.9", source="undici 6"),
+    Pattern("undici", Kind.TIMEOUT_FIREWALL, "connect timeout error", r"Connect Timeout Error \(attempted address(?:es)?: {at}", "ConnectTimeoutError: Connect Timeout Error (attempted address: 10.0.0.9:8080, timeout: 10000ms)", 8080, "10.0.0.9", source="undici 6"),
     Pattern("undici", Kind.UNSAFE_BROWSER_PORT, "bad port", r"(?:cause: )?Error: bad port", "    [cause]: Error: bad port", source="Node 18 fetch"),
     Pattern("Node.js", Kind.RESET_OR_EMPTY_REPLY, "socket hang up", r"socket hang up", "Error: socket hang up", source="Node 18"),
 )  # fmt: skip

@@ -56,6 +56,7 @@ _HOST = rf"{_V4}|\[[0-9a-fA-F:.%\w]{{2,60}}\]|\*|localhost|::(?:1|ffff:{_V4})?"
 _NOT_A_FILE = (
     r"(?![\w.-]{0,80}\.(?:m?[jt]sx?|c[jt]s|py|go|rs|rb|java|kt|scala|c|cc|cpp|h|php|exs?|erl|cs|ya?ml|json|sh|lua):)"
 )
+_NO_HOST = r"(?!(?:node|pid|tid|line|code|errno|id|status|exit|size|took|thread|time|version|level):)"
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
@@ -71,7 +72,7 @@ _FORMS = tuple(
         r"""(?P<url>\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'"<>]{1,100}@)?(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100}):\d{1,5})(?!\d)""",
         rf"""(?:(?<![\w.:\]-])|(?<=ipv4:)|(?<=ipv6:))(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
         r"""(?<!attempting )(?<!trying )(?<!available )(?<!alternative )(?<!fallback )\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
-        rf"""(?<![\w./:-]){_NOT_A_FILE}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
+        rf"""(?<![\w./:-]){_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
         r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?!\d|:\d)""",
         r"""(?:^|\s)(?:--?(?:server[-_.]?)?port|-p|PORT|--bind|--listen)[=\s]\s{0,2}(?P<port>\d{2,5})(?![\d.])""",
     )
