@@ -162,7 +162,8 @@ def _of_bind(scene: _Scene) -> tuple[str | None, list[str], tuple[Listener, ...]
 
     check = scene.check
     if check is None:
-        return None, [], ()
+        inside = ["it was printed in a container, whose ports are its own"] if scene.symptom.inside else []
+        return None, inside, ()
     symptom, now = scene.symptom, scene.snapshot.taken
     wanted = _endpoint(symptom)
     rows = tuple(row for row in scene.here if row.endpoint.overlaps(wanted))
@@ -296,7 +297,7 @@ def _moves(scene: _Scene) -> Iterator[Fix]:
     if names:
         yield Fix(f"move {names[0]} to {free}, wherever it is written", f"portward set {names[0]}={free} --write", True)
     else:
-        yield Fix(f"take {free}, free in the {kind} range {ports}", None, True)
+        yield Fix(f"use {free}, free in the {kind} range {ports}", None, True)
 
 
 def _stops(scene: _Scene, holders: Sequence[Listener]) -> Iterator[Fix]:

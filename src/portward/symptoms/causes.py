@@ -25,6 +25,11 @@ _CAUSES = {
     Kind.RANGE_EXHAUSTED: "no port was left for {tool} to take, at {place}",
     Kind.K8S_NODEPORT_TAKEN: "the cluster's ledger of node ports gives {place} to another Service",
 }
+_NOBODY = frozenset(
+    ("system", "Windows", "Go", "Go on Windows", "Rust", "Ruby", "Java", "PHP", "Python socket", ".NET socket", "Node.js", "asyncio",
+     "asyncio on Windows", "no IPv6 loopback", "undici", "http.client")
+)  # fmt: skip
+"""Languages and libraries: many programs speak with their words."""
 _EXCLUDE = "netsh interface ipv4 show excludedportrange protocol=tcp"
 
 # Microsoft's netsh and sysctl(8) and capabilities(7) for the commands; the WHATWG Fetch standard for blocked ports
@@ -83,7 +88,7 @@ def place(symptom: Symptom) -> str:
 
 def cause(symptom: Symptom) -> str:
     """What the text alone says, in a sentence."""
-    tool = "the program" if symptom.tool in ("system", "Windows") else symptom.tool
+    tool = "the program" if symptom.tool in _NOBODY else symptom.tool
     sentence = _CAUSES[symptom.kind].format(tool=tool, place=place(symptom))
     return sentence[:1].upper() + sentence[1:] if sentence.startswith("the ") else sentence
 

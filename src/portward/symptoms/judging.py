@@ -191,5 +191,5 @@ def _symptom(hit: Hit, scan: Scan) -> Symptom:
         line=hit.line,
         text=hit.text[:300],
         guess=hit.guess and port is not None,
-        inside=hit.prefixed or _is_inside(hit, scan),
+        inside=hit.prefixed if hit.kind in BIND else _is_inside(hit, scan),
     )

@@ -11,7 +11,7 @@ def _sign(name: str, word: str, regex: str, example: str, port: int | None = Non
 
 TABLE = (
     _sign("compose exit", "exited with code", r"\bexited with code \d", "backend-1 exited with code 1"),
-    _sign("in a container", "docker", r"\bdocker(?: compose|-compose)? (?:exec|run)\b(?![^\n]{0,200}\s-p)", "$ docker exec -it api sh"),
+    _sign("in a container", "docker", r"\bdocker(?: compose|-compose)? exec\b|\bdocker[ -]compose run\b", "$ docker exec -it api sh"),
     _sign("in a container", "/app/", r"""(?:^|[\s("'])(?:file://)?/app/\w""", "    at Server.<anonymous> (/app/index.js:12:9)"),
     _sign("in a container", "/usr/src/app", r"/usr/src/app\b", "    at /usr/src/app/node_modules/pg/lib/client.js:132:73"),
     _sign("in a container", "run ", r"^(?:#\d+ |\s{0,4}> )?\[[^\]]{1,60}\] RUN |^Step \d+/\d+ : RUN |^ ?RUN ", "#12 [builder 6/7] RUN npm run build"),
