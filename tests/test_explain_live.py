@@ -31,7 +31,8 @@ from tests.engine import clean_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SECONDS = 60
+SECONDS = 250
+pytestmark = pytest.mark.timeout(300)
 USE, REFUSED, IPV6 = Kind.PORT_IN_USE, Kind.CONNECTION_REFUSED, Kind.REFUSED_IPV6_LOCALHOST
 DENIED, ABSENT, SILENT = Kind.PERMISSION_PRIVILEGED, Kind.ADDRESS_NOT_AVAILABLE, Kind.RESET_OR_EMPTY_REPLY
 ABSENT_ADDRESS = "192.0.2.7"  # TEST-NET-1 (RFC 5737)
@@ -237,8 +238,8 @@ LIVE: dict[str, tuple[Callable[[Place], str], Kind, str | None]] = {
     "git": (lambda on: on.run("git", "ls-remote", f"http://127.0.0.1:{on.free}/x.git"), REFUSED, "free"),
     "ssh": (lambda on: on.run("ssh", "-p", str(on.free), "-o", "BatchMode=yes", "127.0.0.1"), REFUSED, "free"),
     "docker over TCP": (lambda on: on.run("docker", "-H", f"tcp://127.0.0.1:{on.free}", "ps"), REFUSED, "free"),
-    "nc": (lambda on: on.run("nc", "-v", "-N", "127.0.0.1", str(on.free)), REFUSED, "free"),
-    "nc -l": (lambda on: on.run("sh", "-xc", f"nc -l 127.0.0.1 {on.taken}"), USE, "taken"),
+    "nc": (lambda on: on.run("nc.openbsd", "-v", "-N", "127.0.0.1", str(on.free)), REFUSED, "free"),
+    "nc -l": (lambda on: on.run("sh", "-xc", f"nc.openbsd -l 127.0.0.1 {on.taken}"), USE, "taken"),
     "socat": (lambda on: on.run("socat", f"TCP-LISTEN:{on.taken},bind=127.0.0.1", "STDOUT"), USE, "taken"),
     "socat: connect": (lambda on: on.run("socat", "-u", f"TCP:127.0.0.1:{on.free}", "STDOUT"), REFUSED, "free"),
     "php": (lambda on: on.run("php", "-S", f"127.0.0.1:{on.taken}"), USE, "taken"),
@@ -387,8 +388,8 @@ def test_ssh_forwarding(place: Place, spare_port: int) -> None:
     config = f"Port {spare_port}\nListenAddress 127.0.0.1\nHostKey {place.folder}/host\nPidFile none\nUsePAM no\nStrictModes no\nAuthorizedKeysFile {place.folder}/authorized\nPermitRootLogin yes\n"
     (place.folder / "sshd.conf").write_text(config)
     options = f"-i {place.folder}/mine -p {spare_port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes root@127.0.0.1"
-    start = f"{daemon} -D -f {place.folder}/sshd.conf & until nc -z 127.0.0.1 {spare_port}; do :; done; "
-    need("nc")
+    start = f"{daemon} -D -f {place.folder}/sshd.conf & until nc.openbsd -z 127.0.0.1 {spare_port}; do :; done; "
+    need("nc.openbsd")
     text = place.run(
         "sh",
         "-c",
