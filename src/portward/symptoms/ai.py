@@ -53,4 +53,7 @@ TABLE = (
     Pattern("gRPC", _USE, "no address added out of total",
         r"No address added out of total \d+ resolved(?: for '{at}')?",
         "Error: No address added out of total 1 resolved for '0.0.0.0:50051'", 50051, "0.0.0.0", source="grpc-js", soft=True),
+    Pattern("JupyterHub", _USE, "failed to bind",
+        r"Failed to bind (?:hub|proxy) to {at}",
+        "[E 10:00:00.000 JupyterHub app:3000] Failed to bind hub to http://127.0.0.1:8081/hub/", 8081, "127.0.0.1", source="jupyterhub 4", soft=True),
 )  # fmt: skip

@@ -45,4 +45,7 @@ TABLE = (
     Pattern("HTTP.sys", Kind.PORT_IN_USE, "httplistenerexception (32)",
         r"HttpListenerException \(32\)",
         "System.Net.HttpListenerException (32): The process cannot access the file because it is being used by another process.", source="HttpListener"),
+    Pattern("Kestrel", Kind.PORT_IN_USE, "failed to bind to address",
+        r"Failed to bind to address {at}\.?(?:\s|$)",
+        "System.InvalidOperationException: Failed to bind to address https://localhost:7001.", 7001, "localhost", source="Kestrel 3", soft=True),
 )  # fmt: skip

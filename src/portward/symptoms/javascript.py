@@ -33,7 +33,7 @@ TABLE = (
         r"Is port {port} in use\?",
         'error: Failed to start server. Is port 3000 in use?', 3000, source="bun 1.1"),
     Pattern("Wrangler", _USE, "address already in use (",
-        r"Address already in use \({at}\)",
+        r"Address already in use \((?P<at>[\w.\[\]:-]{1,60}:\d{1,5})\)",
         "✘ [ERROR] Address already in use (127.0.0.1:8787). Please check that you are not already running a server on this address or specify a different port with `--port`.", 8787, "127.0.0.1", source="wrangler 3"),
     Pattern("Netlify", _USE, "could not acquire required",
         r"Could not acquire required ['\"](?:targetP|p)ort['\"]: ['\"]?{port}",

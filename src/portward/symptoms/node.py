@@ -58,9 +58,12 @@ TABLE = (
         r"Connect Timeout Error \(attempted address(?:es)?: {at}",
         "ConnectTimeoutError: Connect Timeout Error (attempted address: 10.0.0.9:8080, timeout: 10000ms)", 8080, "10.0.0.9", source="undici 6"),
     Pattern("undici", Kind.UNSAFE_BROWSER_PORT, "bad port",
-        r"(?:cause: )?Error: bad port",
+        r"(?:Error|failed): bad port",
         "    [cause]: Error: bad port", source="Node 18 fetch"),
     Pattern("Node.js", Kind.RESET_OR_EMPTY_REPLY, "socket hang up",
         r"socket hang up",
         "Error: socket hang up", source="Node 18"),
+    Pattern("Node.js", Kind.PERMISSION_PRIVILEGED, "eacces",
+        r"code['\"]?:\s?['\"]EACCES['\"]",
+        '[ERROR] Error starting server {"code":"EACCES","errno":-13,"syscall":"listen","address":"127.0.0.1","port":80}', 80, source="lmstudio-bug-tracker#106", near="listen"),
 )  # fmt: skip

@@ -68,6 +68,8 @@ _FORMS = tuple(
         r"""(?:\[?"(?:https?|ajp)-(?:nio2?|bio|apr|openssl-nio)-(?:[\d.%]{1,40}-)?|<null>:)(?P<port>\d{1,5})(?!\d)""",
         # b'127.0.0.1':1080, `localhost`:`5432`
         rf"""(?:(?<=')|(?<=`))(?P<host>{_HOST}|(?<=`)[A-Za-z][\w.-]{{0,80}})["'`]:["'`]?(?P<port>\d{{2,5}})(?!\d)""",
+        # 'cluster0.example.net:27017'
+        rf"""["'`]{_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][\w.-]{{0,80}}):(?P<port>\d{{3,5}})["'`]""",
         # http://localhost:3000, redis://[::1]:6379
         r"""(?P<url>\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'"<>]{1,100}@)?(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100}):\d{1,5})(?!\d)""",
         rf"""(?:(?<![\w.:\]-])|(?<=ipv4:)|(?<=ipv6:))(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
@@ -78,14 +80,14 @@ _FORMS = tuple(
     )
 )
 _REACH = 400
-_STRONG = 7  # so many forms are unlikely to be anything else, wherever they stand
+_STRONG = 8  # so many forms are unlikely to be anything else, wherever they stand
 
 _FRAME = re.compile(r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s|-->|goroutine )""")
 _COMMAND = re.compile(
     r"""(?:\s|^)(?:--?(?:server[-_.]?|http[-_.]?)?port|-p|-P|PORT|--publish)[=\s]\s{0,2}["']?(?:[\d.]{7,15}:)?(?P<port>\d{2,5})(?![\d.])"""
 )
 _CALL = re.compile(
-    r"""(?:^|[\s$#>])(?:nc|ncat|netcat|telnet)(?:\.exe)?(?: -\w{1,12}){0,4} (?P<host>[\w.:-]{1,80}) (?P<port>\d{1,5})\b"""
+    r"""(?:^|[\s$#>])(?:nc|ncat|netcat|telnet)(?:\.\w{3,12})?(?: -\w{1,12}){0,4} (?P<host>[\w.:-]{1,80}) (?P<port>\d{1,5})\b"""
     r"""|(?:lsof|ss|fuser)\b[^\n]{0,40}?[ :](?P<asked>\d{2,5})(?:/tcp|\b)"""
     r"""|\bssh\b[^\n]{0,80}? -[A-Za-z]{0,4}[LR] ?(?:[\w.*\[\]:]{1,45}:)?\d{1,5}:(?P<far>[\w.-]{1,80}):(?P<there>\d{1,5})"""
 )

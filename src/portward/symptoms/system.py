@@ -8,7 +8,9 @@ from portward.symptoms.pattern import Pattern
 _USE, _DENIED, _NONE = Kind.PORT_IN_USE, Kind.PERMISSION_PRIVILEGED, Kind.ADDRESS_NOT_AVAILABLE
 _CODE = r"(?:WinError|Errno|os error|error|errno|code|OS|WSA\w{0,20})\W{0,3}(?:0x[0-9a-f]{8}/)?"
 # a sentence that only supposes it is none: "if port 5000 is already in use, change it"
-_SAID = r"^(?:(?!\b(?:if|whether|ensure|make sure|sure that|unless|in case|when|check(?:s|ing)?|avoid|should|not)\b).){0,300}?"
+_SAID = (
+    r"^(?:(?!\b(?:if|whether|ensure|make sure|sure that|unless|in case|when|check(?:s|ing)?|avoid|should)\b).){0,300}?"
+)
 _TAKEN = r"(?:(?:already |currently )?in use|being used|already used|occupied|already taken|is taken|already bound|is busy|not available|unavailable|already allocated|already listening)"
 
 TABLE = (
@@ -43,7 +45,7 @@ TABLE = (
         _CODE + r"10060\b",
         "[WinError 10060] A connection attempt failed because the connected party did not properly respond after a period of time", source="Python on Windows"),
     Pattern("system", _DENIED, "denied",
-        r"\b(?:bind(?:ing)?|listen(?:ing)?|bound)\b[^\n]{0,200}?(?:permission denied|access denied|\bEACCES\b)",
+        r"\b(?:bind(?:ing)?(?![ -]?mount)|listen(?:ing)?|bound)\b[^\n]{0,200}?(?:permission denied|access denied|\bEACCES\b)",
         "error: cannot bind 0.0.0.0:443: Permission denied", 443, "0.0.0.0", source="C library"),
     Pattern("system", _DENIED, "denied",
         r"(?:permission denied|\bEACCES\b)[^\n]{0,120}?\b(?:bind(?:ing)?|listen(?:ing)?)\b",
@@ -115,7 +117,7 @@ TABLE = (
         _CODE + r"10055\b",
         "OSError: [WinError 10055] An operation on a socket could not be performed because the system lacked sufficient buffer space or because a queue was full", source="Python on Windows"),
     Pattern("system", Kind.RANGE_EXHAUSTED, "port",
-        r"(?:ephemeral|dynamic) ports? (?:exhaust|are exhausted|ran out)|\bno (?:more )?(?:free |available |unused )?ports? (?:left|in (?:the )?range|available)|\ball ports (?:in (?:the )?range|from)\b[^\n]{0,40}(?:in use|taken|occupied|used)",
+        r"(?:ephemeral|dynamic) ports? (?:exhaust|are exhausted|ran out)|\bno (?:more )?(?:free |available |unused )?ports? (?:left|in (?:the )?range|available)",
         "RuntimeError: No free ports in range 9000-9010", 9000, source="a server"),
     Pattern("system", Kind.RESET_OR_EMPTY_REPLY, "reset by peer",
         r"connection reset by peer",
@@ -138,4 +140,13 @@ TABLE = (
     Pattern("Windows", Kind.CONNECTION_REFUSED, "refused the network connection",
         r"refused the network connection",
         "ConnectionRefusedError: [WinError 1225] The remote computer refused the network connection", source="asyncio on Windows"),
+    Pattern("system", Kind.RANGE_EXHAUSTED, "all ports",
+        r"\ball (?:of the )?ports (?:in (?:the )?range )?(?:from )?{port}\b[^\n]{0,40}(?:in use|taken|occupied|used|busy)",
+        "OSError: All ports from 7860 to 7959 are in use. Please close a port.", 7860, source="gradio 3"),
+    Pattern("firewall", Kind.TIMEOUT_FIREWALL, "dpt=",
+        r"(?:BLOCK|REJECT|DROP)\w{0,12}\]?:? [^\n]{0,300}?DST=(?P<host>[\d.:a-fxy]{2,45}) [^\n]{0,200}?DPT={port}",
+        "[UFW BLOCK] IN=docker0 OUT= PHYSIN=vethc149a32 SRC=172.17.0.2 DST=10.0.0.5 LEN=60 TTL=64 ID=58585 DF PROTO=TCP SPT=45360 DPT=5432 WINDOW=29200 RES=0x00 SYN URGP=0", 5432, "10.0.0.5", source="ufw-docker#53"),
+    Pattern("system", _DENIED, "operation not permitted",
+        r"\b(?:bind(?:ing)?(?![ -]?mount)|listen(?:ing)?)\b[^\n]{0,120}?operation not permitted",
+        "Error: listen EPERM: operation not permitted 0.0.0.0:3000", 3000, "0.0.0.0", source="Node 20 in a sandbox"),
 )  # fmt: skip
