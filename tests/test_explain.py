@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import portward
 from portward.model import Kind
 from portward.ward import Portward
 from tests.command import run, run_json
@@ -217,6 +218,7 @@ def test_the_library(tmp_path: Path) -> None:
     answer = Portward.open(tmp_path).explain(["listen tcp :1: bind: ", "address already in use"])
     assert [(found.symptom.kind, found.symptom.port) for found in answer.diagnoses] == [(Kind.PORT_IN_USE, 1)]
     assert Portward.open(tmp_path).explain("all is well").diagnoses == ()
+    assert portward.explain("listen tcp :1: bind: address already in use", folder=tmp_path) == answer
 
 
 def test_the_document_names_every_kind() -> None:

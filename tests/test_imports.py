@@ -59,7 +59,18 @@ ALLOWED = {
     "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers", "symptoms"}
+PURE = {
+    "formats",
+    "rules",
+    "occupancy",
+    "remedies",
+    "catalog",
+    "allocate",
+    "conventions",
+    "plan",
+    "servers",
+    "symptoms",
+}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"records", "model", "errors", "wording", "arguments"}
 
