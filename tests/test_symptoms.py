@@ -168,7 +168,11 @@ def test_numbers_of_a_stack_trace_are_no_ports() -> None:
 @pytest.mark.parametrize(
     ("text", "port"),
     [
-        ("$ python3 -m http.server 8000 --bind x\nOSError: [Errno 98] Address already in use", None),
+        ("$ python3 -m http.server 8000 --bind x\nOSError: [Errno 98] Address already in use", 8000),
+        ("$ python -m http.server --directory /srv 8001\nOSError: [Errno 98] Address already in use", 8001),
+        ("$ python manage.py runserver 0.0.0.0:8002\nError: That port is already in use.", 8002),
+        ("$ nc -l 8003\nnc: Address already in use", 8003),
+        ("$ nc -lk -p 8004\nnc: Address already in use", 8004),
         ("$ flask run --port 5001\nOSError: [Errno 98] Address already in use", 5001),
         ("$ PORT=3100 npm start\nbind: Address already in use", 3100),
         ("$ nc -l localhost 7777\nbind: Address already in use", 7777),

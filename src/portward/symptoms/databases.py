@@ -81,7 +81,7 @@ TABLE = (
         r"setting up listener[^\n]{0,160}Address already in use",
         '{"s":"E","c":"CONTROL","id":20568,"msg":"Error setting up listener","attr":{"error":{"code":9001,"codeName":"SocketException","errmsg":"Address already in use"}}}', usual=27017, port=27017, source="mongod 6"),
     Pattern("MinIO", _USE, "specified port is already in use",
-        r"Specified port is already in use",
+        r"(?:^|FATAL |ERROR:? |Error: )Specified port is already in use",
         "FATAL Specified port is already in use: listen tcp 0.0.0.0:9000: bind: address already in use", 9000, "0.0.0.0", usual=9000, source="minio", soft=True),
     Pattern("ClickHouse", _USE, "listen [",
         r"Listen \[{host}\]:{port} failed: [^\n]{0,120}(?:Address already in use|e\.code\(\) = 98)",

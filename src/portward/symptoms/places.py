@@ -88,6 +88,7 @@ _COMMAND = re.compile(
 )
 _CALL = re.compile(
     r"""(?:^|[\s$#>])(?:nc|ncat|netcat|telnet)(?:\.\w{3,12})?(?: -\w{1,12}){0,4} (?P<host>[\w.:-]{1,80}) (?P<port>\d{1,5})\b"""
+    r"""|\b(?:http\.server|SimpleHTTPServer|runserver|serve -l|nc(?:\.\w{3,12})? -[a-z]{0,4}l[a-z]{0,4}(?: -p)?)(?: -{1,2}[\w-]{1,20}[ =]\S{1,60}){0,3} (?:[\w.*\[\]:]{1,45}:)?(?P<served>\d{2,5})\b"""
     r"""|(?:lsof|ss|fuser)\b[^\n]{0,40}?[ :](?P<asked>\d{2,5})(?:/tcp|\b)"""
     r"""|\bssh\b[^\n]{0,80}? -[A-Za-z]{0,4}[LR] ?(?:[\w.*\[\]:]{1,45}:)?\d{1,5}:(?P<far>[\w.-]{1,80}):(?P<there>\d{1,5})"""
 )
@@ -159,14 +160,14 @@ def _told(line: str, of_bind: bool) -> Place | None:
             if place := _place(match):
                 return place
     if found := _CALL.search(line):
-        port = int(found["port"] or found["asked"] or found["there"])
+        port = int(found["port"] or found["served"] or found["asked"] or found["there"])
         return Place(found["host"] or found["far"], port) if port <= LAST_PORT else None
     if (found := _COMMAND.search(line)) and int(found["port"]) <= LAST_PORT:
         return Place(None, int(found["port"]))
     return default_of(line) if _REQUEST.search(line) else None
 
 
-_REQUEST = re.compile(r"\b(?:curl|wget|http|https|GET|POST|PUT|webpage at)\b")
+_REQUEST = re.compile(r"\b(?:curl|wget|http|https|GET|POST|PUT|HEAD|webpage at)\s")
 
 
 def default_of(line: str) -> Place | None:
