@@ -64,6 +64,6 @@ TABLE = (
         r"socket hang up",
         "Error: socket hang up", source="Node 18"),
     Pattern("Node.js", Kind.PERMISSION_PRIVILEGED, "eacces",
-        r"code['\"]?:\s?['\"]EACCES['\"]",
-        '[ERROR] Error starting server {"code":"EACCES","errno":-13,"syscall":"listen","address":"127.0.0.1","port":80}', 80, source="lmstudio-bug-tracker#106", near="listen"),
+        r'"code":\s?"EACCES",\s?"errno":\s?-?\d{1,5},\s?"syscall":\s?"(?:listen|bind)"',
+        '[ERROR] Error starting server {"code":"EACCES","errno":-13,"syscall":"listen","address":"127.0.0.1","port":80}', 80, source="lmstudio-bug-tracker#106"),
 )  # fmt: skip

@@ -86,4 +86,10 @@ TABLE = (
     Pattern("a package registry out of reach", None, "npm",
         r"npm (?:ERR!|error) (?:network|code E(?:CONN|TIME|NOT))",
         "npm ERR! network read ECONNRESET", source="npm 9"),
+    Pattern("a server that is slow to answer, not a port", None, "timed out",
+        r"timed out \(\d{1,3}: [^)]{0,40}\) while (?:reading|sending)|[Rr]ead timed out",
+        '[error] 12#12: *1 upstream timed out (110: Connection timed out) while reading response header from upstream, client: 172.18.0.1, server: localhost, request: "GET / HTTP/1.1", upstream: "http://127.0.0.1:8000/"', source="nginx 1.22"),
+    Pattern("a host name without an address, not a port", None, ": lookup",
+        r"\bdial (?:tcp|udp)[46]?: lookup ",
+        "dial tcp: lookup db on [::1]:53: read udp [::1]:41234->[::1]:53: read: connection refused", source="Go 1.21 without a name server"),
 )  # fmt: skip

@@ -63,7 +63,7 @@ _FORMS = tuple(
         # "localhost" (127.0.0.1), port 5432; host='localhost', port=8080; "0.0.0.0" port 3030; address 0.0.0.0, port 8080
         rf"""(?:\bhost|address|server at|for|to)\s{{0,2}}[=:]?\s{{0,2}}["'`(]?(?P<host>{_HOST}|[A-Za-z][\w.-]{{0,80}})["'`)]?(?:\s?\((?P<as>[0-9a-fA-F:.]{{2,45}})\))?,?\s{{1,3}}(?:and )?\(?(?:tcp )?port\)?\s{{0,2}}[=:#]?\s{{0,2}}(?P<port>\d{{1,5}})(?!\d)""",
         # ('127.0.0.1', 8000)
-        r"""\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
+        r"""(?<!from )\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
         # ["http-nio-8080"], JVM_Bind <null>:8080
         r"""(?:\[?"(?:https?|ajp)-(?:nio2?|bio|apr|openssl-nio)-(?:[\d.%]{1,40}-)?|<null>:)(?P<port>\d{1,5})(?!\d)""",
         # b'127.0.0.1':1080, `localhost`:`5432`
