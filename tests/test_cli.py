@@ -451,6 +451,7 @@ EVERY_VERB = {
     "pin": ["web=5000", "--reason", "why"],
     "undo": ["--dry-run"],
     "kill": ["1", "--dry-run"],
+    "explain": ["listen tcp :1: bind: address already in use"],
     "find": [],
     "identify": ["1"],
     "wait": ["1", "--timeout", "0"],

@@ -27,6 +27,7 @@ ALLOWED = {
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
+    "symptoms": {"model"},
     "servers": {"errors", "formats", "model", "wording"},
     "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
@@ -46,13 +47,15 @@ ALLOWED = {
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "ownership": {"model", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
     "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},
     "survey": {"allocate", "answers", "catalog", "identifying", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats",
-        "identifying", "journal", "leases", "leasing", "live", "model", "ownership", "plan", "preflight", "probes", "processes",
-        "remedies", "rules", "servers", "sockets", "starting", "stopping", "stops", "survey", "waiting", "wording", "workspace",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "explaining",
+        "formats", "identifying", "journal", "leases", "leasing", "live", "model", "ownership", "plan", "preflight", "probes",
+        "processes", "remedies", "rules", "servers", "sockets", "starting", "stopping", "stops", "survey", "symptoms", "waiting",
+        "wording", "workspace",
     },
     "render": {"answers", "catalog", "errors", "leasing", "model", "plan", "stops", "wording"},
     "cli": {"answers", "arguments", "conventions", "errors", "leasing", "model", "render", "stops", "ward", "wording"},
@@ -62,7 +65,19 @@ ALLOWED = {
     "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"allocate", "catalog", "conventions", "formats", "occupancy", "plan", "remedies", "rules", "servers", "stops"}
+PURE = {
+    "allocate",
+    "catalog",
+    "conventions",
+    "formats",
+    "occupancy",
+    "plan",
+    "remedies",
+    "rules",
+    "servers",
+    "stops",
+    "symptoms",
+}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"arguments", "errors", "model", "records", "wording"}
 

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portward.errors import PortwardError
-    from portward.library import Leased, check, find_port, lease
+    from portward.library import Leased, check, explain, find_port, lease
     from portward.model import PortRange, Transport
     from portward.sockets.bind import bind, is_free
     from portward.ward import Portward
@@ -31,6 +31,7 @@ _HOMES = {
     "Transport": "portward.model",
     "bind": "portward.sockets.bind",
     "check": "portward.library",
+    "explain": "portward.library",
     "find_port": "portward.library",
     "is_free": "portward.sockets.bind",
     "lease": "portward.library",
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "bind",
     "check",
+    "explain",
     "find_port",
     "is_free",
     "lease",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from portward.model import (
+        Diagnosis,
         Endpoint,
         Finding,
         Fix,
@@ -120,6 +121,14 @@ class Services(Record):
     def skipped(self) -> tuple[Skipped, ...]:
         """What could not be read, of the machine or of the project."""
         return (*self.reading.skipped, *self.project.skipped)
+
+
+class Explanation(Record):
+    """What `explain` found in a text: a diagnosis for each trouble with a port. `others` are troubles that are none of ports, by name."""
+
+    diagnoses: tuple[Diagnosis, ...]
+    others: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
 
 
 class Verified(Record):

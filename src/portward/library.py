@@ -1,4 +1,4 @@
-"""What `import portward` offers as plain functions: `find_port`, `check` and `lease`; `is_free` and `bind` are those of `sockets.bind`.
+"""What `import portward` offers as plain functions: `find_port`, `check`, `lease` and `explain`; `is_free` and `bind` are those of `sockets.bind`.
 
 They are the verbs of `Portward` for those who want one port and no object. `folder` is any folder of the project that is meant, by
 default the one that the process is in.
@@ -15,9 +15,10 @@ from portward.ward import Portward
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as sockets
+    from collections.abc import Iterable
     from typing import Self
 
-    from portward.answers import Check
+    from portward.answers import Check, Explanation
     from portward.leasing import Granted
     from portward.model import Lease, PortRange
 
@@ -83,6 +84,15 @@ def lease(
 
     ward = _ward(folder)
     return Leased(ward, ward.lease([service], Terms(_range(ports), preferred, count, contiguous, ttl, own)))
+
+
+def explain(text: str | Iterable[str], *, folder: Folder = ".") -> Explanation:
+    """What an error text (whole, or in pieces) says is wrong with a port, and who holds that port now.
+
+    `diagnoses` is empty for a text without such a trouble. Not promised: that the text speaks of this machine, or that what is told
+    of it still holds when you read it. Nothing is sent anywhere, and no host name is looked up.
+    """
+    return _ward(folder).explain(text)
 
 
 class Leased:

@@ -73,6 +73,16 @@ class Live:
         roots = Roots()
         return reading.replace(listeners=tuple(self._labelled(row, roots) for row in reading.listeners))
 
+    def inside(self, container: str) -> tuple[Listener, ...] | None:
+        """Who listens in a container's own network namespace; None where that cannot be seen."""
+        reading = self.read(all_netns=True)
+        rows = tuple(
+            row
+            for row in reading.listeners
+            if row.netns and row.state is State.LISTEN and row.container and row.container.id == container
+        )
+        return None if not rows and reading.skipped else rows
+
     def _labelled(self, row: Listener, roots: Roots) -> Listener:
         """The row with the project that its process was started in, and with the service that its program's name tells."""
         if row.container is not None:

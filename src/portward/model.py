@@ -690,6 +690,55 @@ class Finding(Record):
     fixes: tuple[Fix, ...] = ()
 
 
+class Kind(StrEnum):
+    """What an error text can say is wrong with a port."""
+
+    PORT_IN_USE = "port_in_use"
+    CONTAINER_PORT_ALLOCATED = "container_port_allocated"
+    PERMISSION_PRIVILEGED = "permission_privileged"
+    OS_RESERVED_RANGE = "os_reserved_range"
+    ADDRESS_NOT_AVAILABLE = "address_not_available"
+    CONNECTION_REFUSED = "connection_refused"
+    REFUSED_IPV6_LOCALHOST = "refused_ipv6_localhost"
+    REFUSED_CONTAINER_LOCALHOST = "refused_container_localhost"
+    LOOPBACK_ONLY_IN_CONTAINER = "loopback_only_in_container"
+    RESET_OR_EMPTY_REPLY = "reset_or_empty_reply"
+    TIMEOUT_FIREWALL = "timeout_firewall"
+    UNSAFE_BROWSER_PORT = "unsafe_browser_port"
+    HIJACKED_BY_SYSTEM_SERVICE = "hijacked_by_system_service"
+    RANGE_EXHAUSTED = "range_exhausted"
+    K8S_NODEPORT_TAKEN = "k8s_nodeport_taken"
+
+
+class Symptom(Record):
+    """What an error text says: a trouble with a port, as far as the text alone can tell.
+
+    `host` is as written. `port` is None where the text gives none, and `guess` says that it is only what the tool has by default.
+    `line` is the number of the line that says it (1 is the first), `text` that line, `tool` who says it. `inside` says that the text
+    shows signs of a container around it.
+    """
+
+    kind: Kind
+    port: int | None
+    host: str | None
+    transport: Transport
+    tool: str
+    line: int
+    text: str
+    guess: bool = False
+    inside: bool = False
+
+
+class Diagnosis(Record):
+    """The cause of a symptom, with what this machine says now: evidence in sentences, who holds the port, and ways out, safest first."""
+
+    symptom: Symptom
+    cause: str
+    evidence: tuple[str, ...] = ()
+    holders: tuple[Listener, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+
 class PortState(StrEnum):
     """What a declared port is at this instant. `RUNNING` means that this very stack holds it."""
 

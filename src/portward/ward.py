@@ -34,9 +34,20 @@ from portward.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from portward.answers import Changes, Check, Killed, RuleDoc, Services, Verified, Waited, Who, WhoAnswer
+    from portward.answers import (
+        Changes,
+        Check,
+        Explanation,
+        Killed,
+        RuleDoc,
+        Services,
+        Verified,
+        Waited,
+        Who,
+        WhoAnswer,
+    )
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.conventions import Terms
@@ -569,6 +580,25 @@ class Portward:
         project, _ = self._readable_project()
         starting = Starting(self._leasing(), self.live, project, self.environment, script, tell or self._narrate)
         return starting.run(command, service, socket=socket, retries=retries)
+
+    def explain(self, text: str | Iterable[str]) -> Explanation:
+        """What an error text (whole, or in pieces of any size) says is wrong with a port, and what this machine says of it now.
+
+        The text may be a long and noisy log of several programs. Nothing is sent anywhere, and no host name is looked up.
+        """
+        from portward import symptoms
+        from portward.answers import Explanation
+        from portward.explaining import explain
+
+        said = symptoms.read(text)
+        if not said.found:
+            return Explanation((), said.others)
+        self._narrate(f"{len(said.found)} troubles in the text")
+        project, skipped = self._readable_project()
+        settings, unread = self._readable_settings()
+        snapshot = Snapshot(Reading(()), self._clock(), project, settings=settings)
+        found = explain(self.live, said, snapshot)
+        return found.replace(skipped=(*found.skipped, *skipped, *unread))
 
     def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
         """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "kill": ("kill", "stops what holds a port, the right way for what it is"),
     "identify": ("reach", "which service answers there, and its version"),
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
+    "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

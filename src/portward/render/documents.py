@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portward.answers import (
         Changes,
         Check,
+        Explanation,
         Killed,
         PortReport,
         ServiceReport,
@@ -154,6 +155,30 @@ def _lease(lease: Lease, live: bool) -> Document:
         "token": lease.token,
         "granted": _time(lease.granted),
         "expires": _time(lease.expires),
+    }
+
+
+def explain(answer: Explanation) -> Document:
+    return {
+        "diagnoses": [
+            {
+                "kind": str(diagnosis.symptom.kind),
+                "port": diagnosis.symptom.port,
+                "guess": diagnosis.symptom.guess,
+                "host": diagnosis.symptom.host,
+                "transport": str(diagnosis.symptom.transport),
+                "cause": diagnosis.cause,
+                "evidence": list(diagnosis.evidence),
+                "holders": [_listener(row) for row in diagnosis.holders],
+                "fixes": [_fix(fix) for fix in diagnosis.fixes],
+                "tool": diagnosis.symptom.tool,
+                "line": diagnosis.symptom.line,
+                "text": shown(diagnosis.symptom.text),
+            }
+            for diagnosis in answer.diagnoses
+        ],
+        "others": list(answer.others),
+        "skipped": _skipped(answer.skipped),
     }
 
 
