@@ -113,7 +113,8 @@ DEBIAN: dict[str, tuple[str, Callable[[Stage], list[str]]]] = {
     "MariaDB": (
         "1",
         lambda on: [need("mariadbd"), "--no-defaults", "--skip-grant-tables", f"--datadir={on.own('data')}", f"--port={on.port}",
-                    "--bind-address=127.0.0.1", f"--socket={on.folder}/data/socket"],
+                    "--bind-address=127.0.0.1", f"--socket={on.folder}/data/socket",
+                    f"--tmpdir={on.folder}/data"],
     ),
     "nginx": ("1", lambda on: [need("nginx"), "-p", str(on.folder), "-c", on.write("nginx.conf", NGINX.format(on.port))]),
     "etcd": (

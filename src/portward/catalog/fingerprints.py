@@ -25,7 +25,7 @@ PRINTERS = range(9100, 9108)
 
 
 class Scheme(Record):
-    """What a URL's scheme says: the service ("" where it only says HTTP, or nothing), its usual port, and whether it is inside TLS."""
+    """What a URL's scheme says: the service ("" where it names none), its usual port, and whether it is inside TLS."""
 
     service: str
     port: int | None
@@ -82,7 +82,7 @@ def scheme(name: str) -> Scheme | None:
     entry = _data()["schemes"].get(first)
     if entry is None:
         return None
-    return Scheme(entry[0], entry[1], "tls" in entry[2:], first in ("http", "https", "ws", "wss"))
+    return Scheme(entry[0], entry[1], "tls" in entry[2:], first in ("http", "https"))
 
 
 def debugger_of_port(port: int) -> str | None:
