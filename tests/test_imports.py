@@ -44,11 +44,12 @@ ALLOWED = {
     "waiting": {"answers", "arguments", "catalog", "errors", "identifying", "live", "model", "probes"},
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "upkeep": {"answers", "errors", "leases", "model"},
     "survey": {"allocate", "answers", "catalog", "identifying", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "identifying", "journal", "leases", "leasing", "live",
-        "model", "plan", "preflight", "probes", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "waiting", "wording",
+        "model", "plan", "preflight", "probes", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "upkeep", "waiting", "wording",
         "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
