@@ -20,6 +20,7 @@ ALLOWED = {
     "errors": set[str](),
     "wording": {"model"},
     "arguments": {"errors", "model", "wording"},
+    "evidence": {"model"},
     "formats": {"arguments", "errors", "model", "wording"},
     "occupancy": {"model", "wording"},
     "remedies": {"model", "wording"},
@@ -28,7 +29,11 @@ ALLOWED = {
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
     "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
+    "packets": set[str](),
+    "causes": {"evidence", "model", "packets", "remedies", "wording"},
     "engine": {"errors", "model", "wording"},
+    "containers": {"engine", "errors", "evidence", "model", "wording"},
+    "reach": {"evidence", "model"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
     "probes": {"model", "wording"},
@@ -42,17 +47,23 @@ ALLOWED = {
     "conventions": {"model"},
     "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
     "waiting": {"answers", "arguments", "catalog", "errors", "identifying", "live", "model", "probes"},
+    "places": {"containers", "errors", "evidence", "live", "model", "reach", "sockets", "wording"},
+    "aiming": {"arguments", "catalog", "errors", "evidence", "model", "places", "wording"},
+    "examining": {
+        "aiming", "answers", "arguments", "catalog", "causes", "errors", "evidence", "identifying", "live", "model", "places",
+        "probes", "reach", "sockets"
+    },
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
     "upkeep": {"answers", "errors", "leases", "model"},
     "survey": {"allocate", "answers", "catalog", "identifying", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "identifying", "journal", "leases", "leasing", "live",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "evidence", "examining", "formats", "identifying", "journal", "leases", "leasing", "live",
         "model", "plan", "preflight", "probes", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "upkeep", "waiting", "wording",
         "workspace",
     },
-    "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
+    "render": {"answers", "evidence", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},
     "library": {"arguments", "answers", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
@@ -60,9 +71,21 @@ ALLOWED = {
     "__init__": {"errors", "library", "model", "sockets", "ward"},
     "__main__": {"cli"},
 }  # fmt: skip
-PURE = {"formats", "rules", "occupancy", "remedies", "catalog", "allocate", "conventions", "plan", "servers"}
+PURE = {
+    "formats",
+    "rules",
+    "occupancy",
+    "remedies",
+    "catalog",
+    "allocate",
+    "conventions",
+    "plan",
+    "servers",
+    "packets",
+    "causes",
+}
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
-LOWEST = {"records", "model", "errors", "wording", "arguments"}
+LOWEST = {"records", "model", "errors", "wording", "arguments", "evidence"}
 
 
 def _room(path: Path) -> str:
