@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portward import cli, servers
+from portward import causes, cli, servers
 from portward.servers import Form, Moves
 from portward.ward import Portward
 
@@ -32,7 +32,13 @@ _PART = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end (
 
 def parts() -> dict[str, str]:
     """Every part by name. The session needs network namespaces, and is left out where there are none."""
-    made = {"verbs": verbs(), "help": help_texts(), "rules": rule_table(), "servers": server_table()}
+    made = {
+        "verbs": verbs(),
+        "help": help_texts(),
+        "rules": rule_table(),
+        "servers": server_table(),
+        "checks": check_list(),
+    }
     if shutil.which("unshare") and shutil.which("ip"):
         made["session"] = session()
     return made
@@ -91,6 +97,16 @@ def server_table() -> str:
     return "| server | started by | is told | moves | takes a socket | tested |\n|---|---|---|---|---|---|\n" + "".join(
         rows
     )
+
+
+def check_list() -> str:
+    """What `doctor` looks at, in its order: the first line of each check's module."""
+    lines = []
+    for number, check in enumerate(causes.CHECKS, 1):
+        module = sys.modules[check.__module__]
+        summary = (module.__doc__ or "").partition("\n")[0]
+        lines.append(f"{number}. **{check.__module__.rpartition('.')[2]}**: {summary}\n")
+    return "".join(lines)
 
 
 def session() -> str:

@@ -447,6 +447,7 @@ EVERY_VERB = {
     "leases": [],
     "env": [],
     "verify": ["1"],
+    "doctor": ["127.0.0.1:1"],
     "pin": ["web=5000", "--reason", "why"],
     "undo": ["--dry-run"],
     "find": [],

@@ -34,6 +34,7 @@ def test_generated_parts_are_current(path: Path) -> None:
         "help": generated_docs.help_texts(),
         "rules": generated_docs.rule_table(),
         "servers": generated_docs.server_table(),
+        "checks": generated_docs.check_list(),
     }
     text = path.read_text("utf-8")
     if "<!-- begin session -->" in text:

@@ -12,7 +12,7 @@ import os
 import time
 
 from portward.errors import Unavailable
-from portward.model import ANY, Container, Endpoint, Skipped, Transport
+from portward.model import ANY, Container, Endpoint, Publication, Skipped, Transport
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -28,13 +28,6 @@ _LARGEST_ANSWER_BYTES = 64 << 20
 _TRANSPORTS = ("tcp", "udp")  # Docker publishes SCTP too
 _NO_ENGINE = "what answers there is not a container engine"
 _HIDING = ("created", "exited", "dead", "restarting")  # states in which the list of containers leaves ports out
-
-
-class Publication(Record):
-    """A host endpoint that a container publishes, and the container's port behind it."""
-
-    endpoint: Endpoint
-    target: int
 
 
 class EngineContainer(Record):
@@ -58,7 +51,7 @@ class Engine:
         Raises Unavailable, with the reason, if the engine cannot be reached, refuses or does not answer in time.
         """
         try:
-            return [self._container(raw, deadline) for raw in self._get("/containers/json?all=1", deadline)]
+            return [self._container(raw, deadline) for raw in self.get("/containers/json?all=1", deadline)]
         except (AttributeError, LookupError, TypeError, ValueError):  # JSON, but not of this shape
             raise Unavailable(_NO_ENGINE) from None
 
@@ -91,7 +84,7 @@ class Engine:
     def _claims(self, identifier: str, deadline: float) -> tuple[Publication, ...]:
         """What a container that is not running will ask for when it is started."""
         try:
-            raw = self._get(f"/containers/{identifier}/json", deadline)
+            raw = self.get(f"/containers/{identifier}/json", deadline)
         except Unavailable:
             if time.monotonic() < deadline:
                 return ()  # removed since it was listed
@@ -107,13 +100,14 @@ class Engine:
             if (binding.get("HostPort") or "").isdecimal() and int(binding["HostPort"]) and protocol in _TRANSPORTS
         )
 
-    def _get(self, path: str, deadline: float) -> Any:
+    def get(self, path: str, deadline: float) -> Any:
+        """The JSON answer to a path. Raises Unavailable, with the reason."""
         try:
-            status, body = self._ask(path, deadline)
+            status, body = self.ask("GET", path, deadline)
         except TimeoutError:
             raise Unavailable(f"no answer within {DEADLINE_SECONDS} s") from None
         except OSError as error:
-            raise Unavailable(_reason(error)) from None
+            raise Unavailable(reason(error)) from None
         if status != 200:
             raise Unavailable(f"the engine answers with HTTP status {status}")
         import json
@@ -123,8 +117,11 @@ class Engine:
         except (ValueError, RecursionError):
             raise Unavailable(_NO_ENGINE) from None
 
-    def _ask(self, path: str, deadline: float) -> tuple[int, bytes]:
-        request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
+    def ask(self, method: str, path: str, deadline: float) -> tuple[int, bytes]:
+        """The status and the body of the answer to a request without a body. Raises OSError, TimeoutError after the deadline."""
+        request = (
+            f"{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\nContent-Length: 0\r\n\r\n"
+        )
         connection = _connect(self.address, deadline)
         try:
             connection.sendall(request.encode("ascii"))
@@ -301,7 +298,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why an engine could not be asked, in a few words."""
     if isinstance(error, PermissionError):
         return "not permitted to use its socket"
     if isinstance(error, ConnectionRefusedError):

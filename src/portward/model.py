@@ -191,6 +191,13 @@ class Container(Record):
     folder: str | None = None
 
 
+class Publication(Record):
+    """A host endpoint that a container publishes, and the container's port behind it."""
+
+    endpoint: Endpoint
+    target: int
+
+
 class Listener(Record):
     """An endpoint that is held, and by whom.
 

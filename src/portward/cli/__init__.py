@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pin": ("lease", "keeps a service on one port, with a reason"),
     "identify": ("reach", "which service answers there, and its version"),
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
-    "doctor": ("doctor", "is the lease store sound? puts it right"),
+    "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

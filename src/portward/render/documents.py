@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portward.answers import Changes, Check, PortReport, ServiceReport, Services, Verified, Waited, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
+    from portward.evidence import Examined
     from portward.leasing import Granted
     from portward.model import (
         Finding,
@@ -151,6 +152,17 @@ def verify(answer: Sequence[Verified]) -> Document:
             {"port": row.port, "whose": row.whose, "listeners": [_listener(each) for each in row.listeners]}
             for row in answer
         ]
+    }
+
+
+def examined(answer: Examined) -> Document:
+    return {
+        "target": answer.target,
+        "reachable": answer.reachable,
+        "checks": [{"name": step.name, "ok": step.ok, "detail": step.detail} for step in answer.checks],
+        "cause": answer.cause,
+        "fixes": [_fix(fix) for fix in answer.fixes],
+        "skipped": _skipped(answer.skipped),
     }
 
 
