@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from portward.model import ANY, LAST_PORT, Endpoint, Transport
 from portward.sockets.bind import ephemeral_range, refusal
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 SOAK = os.environ.get("PORTWARD_SOAK") == "1"
 """Whether tests run at their full sizes (`make soak`)."""
+
+# a busy machine is slow, and no example is wrong for that
+settings.register_profile("portward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("portward")
 
 _WORKERS = 16  # of pytest-xdist that are kept apart
 

@@ -185,3 +185,67 @@ def test_docs_keeps_the_table_true(nexus: Path, capsys: pytest.CaptureFixture[st
     (nexus / ".env").write_text((nexus / ".env").read_text("utf-8").replace("PORT=5001", "PORT=5002"))
     assert main(["-C", str(nexus), "docs", "--check"]) == 1
     capsys.readouterr()
+
+
+def test_a_file_of_another_encoding_is_read_and_not_changed(nexus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`.env` with a byte that is no UTF-8: Compose reads it, so we do; a change that would have to edit it is refused."""
+    with (nexus / ".env").open("ab") as file:
+        file.write(b"# caf\xe9\n")
+    status, document = _json(capsys, "-C", nexus, "services")
+    assert status == 0
+    assert "5000" in [port["published"] for service in document["services"] for port in service["ports"]]
+    before = _bytes(nexus)
+    status, document = _json(capsys, "-C", nexus, "set", "backend=5001", "--write")
+    assert (status, document["error"]["path"]) == (1, ".env")
+    assert "UTF-8" in document["error"]["message"]
+    assert _bytes(nexus) == before
+
+
+@pytest.mark.timeout(600)
+def test_thousands_of_ports_in_one_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A relay publishes a large part of the dynamic range (RFC 6335): each of its ports is read, one finding speaks of all of them."""
+    ports = '["23478:3478/udp", "49152-53247:49152-53247/udp"]'
+    (tmp_path / "compose.yaml").write_text(f"services: {{relay: {{image: x, ports: {ports}}}}}\n")
+    _, document = _json(capsys, "-C", tmp_path, "services")
+    assert len([port for port in document["services"][0]["ports"] if port["from"] == "compose"]) == 4097
+    _, document = _json(capsys, "-C", tmp_path, "check", "--fail-on", "error")
+    told = [finding["message"] for finding in document["findings"] if finding["rule"] == "ephemeral-range"]
+    assert len(told) <= 1
+    assert all("49152-53247" in message for message in told)
+    _, document = _json(capsys, "-C", tmp_path, "set", "relay=23479")
+    assert [(change["old"], change["new"]) for change in document["changes"]] == [("23478", "23479")]
+
+
+def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose orders the ports of a range as texts; without a target it is the lowest that gets the number."""
+    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9-11:9-11"]}}\n')
+    _, document = _json(capsys, "-C", tmp_path, "set", "a=29001")
+    assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]
+
+
+_SHARED = """\
+services:
+  web: {image: x, ports: ["${P}:80"]}
+  api: {image: x, ports: ["%s${P}:80"]}
+  old: {image: x, profiles: [old], ports: ["${P}:80"]}
+"""
+
+
+def test_what_moves_along_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One variable for several services: it moves them all, and the remarks name those that were not asked for."""
+    (tmp_path / "compose.yaml").write_text(_SHARED % "")
+    (tmp_path / ".env").write_text("P=28080\n")
+    assert main(["-C", str(tmp_path), "set", "web=28081"]) == 0
+    told = capsys.readouterr().err
+    assert "api moves too, from 28080 to 28081" in told
+    assert "old moves too, from 28080 to 28081" in told
+
+
+def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two services that take one number from one variable share the next one too: `resolve` says so instead of moving both."""
+    (tmp_path / "compose.yaml").write_text(_SHARED % "")
+    (tmp_path / ".env").write_text("P=28080\n")
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert status == 1
+    assert "is published by" in document["error"]["message"]
+    assert (tmp_path / ".env").read_text() == "P=28080\n"

@@ -29,6 +29,8 @@ CORPUS = Path(__file__).parent.parent.parent / "shared/corpus"
 EXAMPLES = int(os.environ.get("PORTWARD_EXAMPLES", "100"))
 REFUSALS_AT_ONCE = 8
 
+pytestmark = pytest.mark.timeout(1800)  # on a loaded machine each of some thousand calls of Compose takes its time
+
 _many: Callable[[Any], Any] = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -379,3 +381,56 @@ def test_changed_texts(seed: int) -> None:
 def test_chosen_files(text: str, environment: dict[str, str]) -> None:
     """Files at the edges are read or refused as Compose does."""
     _compare({"compose.yaml": text}, environment)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "gpus: x",
+        "gpus: 5",
+        "build: {provenance: [x]}",
+        "build: {sbom: {a: b}}",
+        "volumes: [1e3]",
+        "volumes: [2024-01-01]",
+        "devices: [null]",
+        "devices: ['']",
+        "configs: [{source: c, mode: 1.5}]",
+        "configs: [{source: c, mode: 0440}]",
+    ],
+)
+def test_a_file_that_is_only_extended(keys: str) -> None:
+    """Such a file passes no schema of its own: what is read there is refused, or taken, by whatever reads it."""
+    main = "services: {a: {image: x, extends: {file: base.yaml, service: b}}}\nconfigs: {c: {content: x}}"
+    _compare({"compose.yaml": main, "base.yaml": f"services: {{b: {{{keys}}}}}"})
+
+
+_ONE_PORT = "services: {a: {image: x, ports: ['${P:-5000}:80']}}\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"compose.yaml": _ONE_PORT.encode("utf-16")},
+        {"compose.yaml": b"\xfe\xff" + _ONE_PORT.encode("utf-16-be")},
+        {"compose.yaml": _ONE_PORT.encode("utf-16-le")},
+        {"compose.yaml": _ONE_PORT.encode("utf-32")},
+        {"compose.yaml": b"\xef\xbb\xbf" + _ONE_PORT.encode()},
+        {"compose.yaml": _ONE_PORT.encode() + b"# caf\xe9\n"},
+        {"compose.yaml": _ONE_PORT.encode() + b"---\n\xef\xbb\xbfservices: {a: {ports: ['1:1']}}\n"},
+        {"compose.yaml": b"%YAML 1.1\n---\n" + _ONE_PORT.encode()},
+        {"compose.yaml": b"%YAML 1.2\n---\n" + _ONE_PORT.encode()},
+        {"compose.yaml": _ONE_PORT.encode(), ".env": b"P=6000\n# caf\xe9\n"},
+        {"compose.yaml": _ONE_PORT.encode(), ".env": b"Q='caf\xe9'\nP=6000\n"},
+        {"compose.yaml": _ONE_PORT.encode(), ".env": b"caf\xe9=1\nP=6000\n"},
+        {"compose.yaml": _ONE_PORT.encode(), ".env": "P=6000\n".encode("utf-16")},
+        {"compose.yaml": b"services: {a: {image: x, env_file: e}}", "e": b"A=caf\xe9\n"},
+        {"compose.yaml": b"include: [s/c.yaml]", "s/c.yaml": _ONE_PORT.encode("utf-16"), "s/.env": b"P=7000 # \xe9\n"},
+    ],
+)
+def test_encodings(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """UTF-8, for YAML also UTF-16 with its mark, for variables any bytes; a directive of YAML 1.1 alone."""
+    folder = tmp_path / "shop"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    assert ours(folder) == theirs(folder)

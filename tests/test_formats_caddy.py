@@ -109,3 +109,25 @@ def test_names() -> None:
 def test_any_text_is_read(text: str) -> None:
     """Whatever the text, every span holds what it says."""
     read_safely(read, text, "Caddyfile")
+
+
+def test_a_heredoc_is_one_word() -> None:
+    """What stands in it is text: no site, no directive; what follows its end marker is read on."""
+    text = """\
+:8080 {
+  respond <<HTML
+    reverse_proxy backend:5000
+    }
+    :8081 {
+    HTML5
+    HTML 200
+  reverse_proxy backend:5001
+}
+:8082 {
+  respond \\<<HTML
+}
+:8083
+"""
+    assert [spec.number for spec in read(text, "Caddyfile")] == ["8080", "5001", "8082", "8083"]
+    open_end = ":8080 {\n  respond <<HTML\n  reverse_proxy backend:5000\n}\n"
+    assert [spec.number for spec in read(open_end, "Caddyfile")] == ["8080", "5000"]

@@ -258,3 +258,76 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     text = re.sub(r"\r(?!\n)|[\x85\u2028\u2029]", "", text)  # ends of lines to YAML, and to nobody else
     read_safely(read, text, "a.yaml")
     read_safely(read, "apiVersion: v1\nkind: Service\n" + text, "a.yaml")
+
+
+def test_the_gateway_api() -> None:
+    """The ports of a Gateway's listeners, and of the Services that routes send to; another group's Gateway is none."""
+    text = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  listeners:
+  - {name: http, protocol: HTTP, port: 80}
+  - {name: dns, protocol: UDP, port: 53}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: edge, port: 80}]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /8080}}]
+    filters: [{type: RequestMirror, requestMirror: {backendRef: {name: copy, port: 8081}}}]
+    backendRefs:
+    - name: web
+      port: 8080
+      weight: 9000
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+spec: {rules: [{backendRefs: [{name: db, port: 5432}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+spec: {listeners: [{port: 81}]}
+"""
+    specs = read(text, "k.yaml")
+    assert [(spec.number, spec.side, spec.service or spec.host) for spec in specs] == [
+        ("80", Side.CLUSTER, "edge"),
+        ("53", Side.CLUSTER, "edge"),
+        ("80", Side.CLUSTER, "edge"),
+        ("8081", Side.CLUSTER, "copy"),
+        ("8080", Side.CLUSTER, "web"),
+        ("5432", Side.CLUSTER, "db"),
+    ]
+    assert [spec.protocol for spec in specs[:2]] == ["tcp", "udp"]
+    check(text, "k.yaml", specs)
+
+
+def test_the_variables_of_a_config_map() -> None:
+    """Values that are ports by their name, and URLs; a file that is kept there is not looked into."""
+    text = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web-config}
+data:
+  PORT: "8080"
+  DB_PORT: '5432'
+  RETRIES: "3000"
+  DATABASE_URL: postgres://app@db:5432/shop
+  SELF: http://localhost:8080
+  HOST_AND_PORT: db:5433
+  nginx.conf: |
+    server { listen 8081; }
+    # http://web:8082
+binaryData: {PORT: "8083"}
+"""
+    specs = read(text, "k.yaml")
+    assert [(spec.number, spec.role, spec.side, spec.variables) for spec in specs] == [
+        ("8080", *CONTAINER, ("PORT",)),
+        ("5432", *CONTAINER, ("DB_PORT",)),
+        ("5432", *REFERENCE, ("DATABASE_URL",)),
+        ("8080", Role.URL, Side.CONTAINER, ("SELF",)),
+    ]
+    check(text, "k.yaml", specs)

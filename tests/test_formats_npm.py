@@ -156,6 +156,33 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     read_safely(read, text, "package.json")
 
 
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("npm run dev -- --port 5000", ["5000"]),
+        ("npm run dev -- -p 5000", ["5000"]),
+        ("npm run-script dev -- -p 5000 --host x", ["5000"]),
+        ("pnpm dev -p 5000", ["5000"]),
+        ("yarn run dev -p 5000", ["5000"]),
+        ("bun run dev --port=5000", ["5000"]),
+        ("PORT=4999 npm start -- -l 5000 && npm run tail", ["4999", "5000"]),
+        ("npm run sql -- --port 5432", []),
+        ("npm run build -- -p 5000", []),
+        ("npm run gone -- -p 5000", []),
+        ("npm run gone -- --port 5000", ["5000"]),
+        ("npm run x -- -p 5000", []),
+        ("npm run", []),
+    ],
+)
+def test_words_that_another_script_is_passed(script: str, expected: list[str]) -> None:
+    """They are that script's: an option is a port if it is one of the program that it runs at last."""
+    scripts = {"x": script, "dev": "tsc -p . && next dev", "start": "serve", "build": "tsc", "sql": "psql shop"}
+    text = json.dumps({"scripts": scripts})
+    specs = read(text, "package.json")
+    check(text, "package.json", specs)
+    assert [spec.published for spec in specs] == expected
+
+
 def test_real_packages() -> None:
     """What the packages of real projects write, as a person reads them."""
     if not CORPUS.is_dir():

@@ -459,6 +459,47 @@ def test_an_interrupted_write_is_finished_and_told(project: Project, crash_when:
     assert _texts(project) == OLD
 
 
+def test_what_the_next_run_would_do_is_told_and_not_done(project: Project, crash_when: Callable[[int], None]) -> None:
+    """A dry run after an interruption: what is finished first, what is taken back then; every file stays as it is."""
+    crash_when(1)
+    before = project.tree()
+    told = "`set api=6000` was interrupted: the next run that changes files "
+    assert project.journal().pending() == (told + "finishes it",)
+    undo = project.journal().undo(dry_run=True)
+    assert undo is not None
+    assert {file.path: file.after for file in undo.files} == OLD
+    assert _texts(project).items() >= {file.path: file.before for file in undo.files}.items()
+    assert project.tree() == before
+    project.put("compose.yaml", b"theirs")
+    assert project.journal().pending() == (told + "takes it back",)
+    assert project.journal().undo(dry_run=True) is None
+    project.journal().recover()
+    assert project.journal().pending() == ()
+
+
+def test_a_dry_run_in_the_middle_of_an_undo(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo that is to be finished is followed by the undo of the write before it."""
+    project.write()
+    project.journal().write({".env": (b"third", sha256(NEW[".env"]).hexdigest())}, verb="third")
+
+    def clean(_transaction: Transaction) -> None:
+        raise _Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Transaction, "clean", clean)
+        with pytest.raises(_Crash):
+            project.journal().undo()
+    assert project.journal().pending() == (
+        "`undo of third` was interrupted: the next run that changes files finishes it",
+    )
+    undo = project.journal().undo(dry_run=True)
+    assert undo is not None
+    assert undo.verb == "set api=6000"
+    project.journal().recover()
+    assert project.journal().undo()
+    assert _texts(project) == OLD
+
+
 def test_recovery_keeps_what_was_changed_before_its_turn(project: Project, crash_when: Callable[[int], None]) -> None:
     """A file that was not written yet and was changed by somebody keeps that: then all others are taken back."""
     crash_when(1)

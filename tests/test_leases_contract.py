@@ -330,6 +330,17 @@ def test_a_sticky_lease_is_reclaimed_at_the_third_sighting(store: LeaseStore) ->
     assert ports_of(grant(store, ask("web"))) == [web.port]
 
 
+def test_a_look_is_remembered(store: LeaseStore, address: str) -> None:
+    """By the store, for all who ask it; one that is not there was looked at a moment ago, so to say."""
+    assert store.looked() > NOW
+    before = time.time() - 1
+    grant(store, ask("web"))
+    assert before <= store.looked() <= time.time() + 1
+    reclaim(store, NOW, dead=())
+    with closing(open_store(address)) as other:
+        assert store.looked() == other.looked() == NOW
+
+
 @pytest.mark.parametrize("alive", [{"dead": ()}, {"is_free": never}], ids=["seen alive", "port in use"])
 def test_a_holder_that_is_seen_again_is_not_gone(store: LeaseStore, alive: dict[str, Any]) -> None:
     """Its folder is back, or something still has the port: then it is counted anew."""

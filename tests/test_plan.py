@@ -162,6 +162,7 @@ def test_a_number_of_unknown_side_stays_and_is_named() -> None:
         (_compose('"${P}:80"') | {".env": "P=5000\n"}, {"P": "6000"}, "environment"),
         (_compose('"${P}:80"'), {"P": "6000"}, "no file defines"),
         (_compose('"1${P}:80"') | {".env": "P=500\n"}, {}, "compose.yaml"),
+        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "gives no number"),
         (_compose('"5000:80"', "  b:\n    extends: a\n"), {}, ""),
     ],
 )
@@ -292,6 +293,50 @@ def test_the_smallest_set_of_moves(
     links, stuck = to_move(project, [_in_the_way(project, name) for name in taken], pinned)
     assert [link.service for link in links] == moved
     assert not stuck
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ('"5000-5002:80-82"', "a range of the container's ports"),
+        ('"127.0.0.1:5000-5002:5000-5002/udp"', "a range of the container's ports"),
+        ('"80"', "leaves the host's port to the engine"),
+        ("{target: 80}", "leaves the host's port to the engine"),
+    ],
+)
+def test_what_the_container_cannot_be_moved_with(item: str, reason: str) -> None:
+    """The reason is named, at the place; the host's side alone can be moved."""
+    with pytest.raises(NoPlan, match=reason) as refused:
+        _moved(_compose(item), container=True)
+    assert refused.value.line == 5
+    assert refused.value.hint
+    assert "7001" in _moved(_compose(item))["compose.yaml"]
+
+
+def test_a_port_inside_a_range() -> None:
+    """The range moves as a whole, so that the port that is asked for has the number that is asked for."""
+    moved = _moved(_compose('"5000-5002:80-82"'), target=81)["compose.yaml"]
+    assert '"7000-7002:80-82"' in moved
+    with pytest.raises(NoPlan, match="cannot be given another port"):
+        _moved(_compose('"5000-5002:80-82"'), 1, target=82)
+
+
+def test_a_host_range_before_one_container_port() -> None:
+    """With the container the range begins at the number that the container gets."""
+    assert '"7001-7003:7001"' in _moved(_compose('"5000-5002:80"'), container=True)["compose.yaml"]
+
+
+def test_a_port_on_the_hosts_network_moves_with_its_container_alone() -> None:
+    """Its published number does nothing, so `set` refuses it; with the container, what tells the process its port moves too."""
+    files = {
+        "compose.yaml": "services:\n  a: {image: x, network_mode: host, environment: {PORT: 80}, ports: ['5000:80']}\n"
+    }
+    with pytest.raises(NoPlan, match="on the host's network") as refused:
+        _moved(files)
+    assert refused.value.line == 2
+    moved = _moved(files, container=True)["compose.yaml"]
+    assert "PORT: 7001" in moved
+    assert "'7001:7001'" in moved
 
 
 def test_what_no_move_can_clear_is_told() -> None:

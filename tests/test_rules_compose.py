@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portward.model import Severity
-from tests.judging import compose, found, snapshot
+from portward.model import Severity, State
+from portward.plan import to_move
+from portward.survey import report
+from tests.judging import ROOT, claim, compose, container, found, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +55,56 @@ def test_ports_on_the_hosts_network() -> None:
     assert not found(made, "published-on-all-interfaces")
     assert not found(snapshot(compose('"8080:80"', more="network_mode: bridge, ")), "ports-ignored-by-host-network")
     assert not found(snapshot(compose(more="network_mode: host, ")), "ports-ignored-by-host-network")
+
+
+_HOST_AND_NONE = """\
+services:
+  exporter: {image: x, network_mode: host, ports: ["19100:9100", "19101:9100"]}
+  gone: {image: x, scale: 0, ports: ["9100:1"]}
+  also: {image: x, deploy: {replicas: 0}, ports: ["9100:1"]}
+  web: {image: x, ports: ["%s:80"]}
+"""
+
+
+def test_what_a_service_asks_for_on_the_hosts_network_and_without_containers() -> None:
+    """A process on the host's network binds its own port whatever is published; a service scaled to nothing binds none."""
+    files = {"compose.yaml": _HOST_AND_NONE % "9100"}
+    made = snapshot(files, claim(9100, container("other", "db")), claim(19100, container("other", "db")))
+    (finding,) = found(made, "duplicate-host-port")
+    assert finding.message == "exporter and web bind 9100 both"
+    assert finding.service == "web"
+    shared = [(finding.service, finding.port) for finding in found(made, "claimed-by-other-project")]
+    assert shared == [("exporter", 9100), ("web", 9100)]
+    assert made.project is not None
+    links, stuck = to_move(made.project, found(made, "duplicate-host-port"), ())
+    assert [link.service for link in links] == ["web"]
+    assert not stuck
+    assert not found(snapshot({"compose.yaml": _HOST_AND_NONE % "19100"}), "duplicate-host-port")
+
+
+def test_the_state_of_a_port_on_the_hosts_network() -> None:
+    """It is that of the port which the process binds itself; `published` stays as Compose gives it."""
+    files = {"compose.yaml": _HOST_AND_NONE % "8080"}
+    own = container("shop", "exporter", ROOT, target=9100)
+    made = snapshot(files, claim(9100, own, State.LISTEN), claim(19100, container(None, "x"), State.LISTEN))
+    assert made.project is not None
+    rows = [row for row in report(made, made.project.services[0]).ports if row.spec.origin == "compose"]
+    assert [(row.spec.published, str(row.state)) for row in rows] == [("19100", "running"), ("19101", "running")]
+    assert [str(endpoint) for endpoint in rows[0].bound] == ["0.0.0.0:9100"]
+
+
+def test_a_held_port_on_the_hosts_network_cannot_be_moved() -> None:
+    """What its process binds is in use, and no file that Compose reads moves it: `resolve` says so."""
+    files = {"compose.yaml": _HOST_AND_NONE % "8080"}
+    made = snapshot(files, claim(9100, container(None, "x"), State.LISTEN), free={"exporter": 20001})
+    (finding,) = found(made, "address-in-use")
+    assert (finding.service, finding.port) == ("exporter", 9100)
+    assert not any("set" in (fix.command or "").split() for fix in finding.fixes)
+    assert made.project is not None
+    links, stuck = to_move(made.project, [finding], ())
+    assert not links
+    assert stuck[0].startswith("exporter is on the host's network: ")
+    assert not found(snapshot(files, claim(19100, container(None, "x"), State.LISTEN)), "address-in-use")
 
 
 @pytest.mark.parametrize(

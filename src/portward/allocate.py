@@ -41,7 +41,7 @@ def taken_ports(snapshot: Snapshot) -> set[int]:
     taken = {row.port for row in snapshot.reading.listeners if row.netns is None}
     taken.update(pin.port for pin in snapshot.settings.pins)
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.claims:
+        for spec in (*service.entries, *service.claims):
             taken.update(spec.range or ())
     return taken
 

@@ -10,11 +10,11 @@ from portward.answers import Change, Changes
 from portward.errors import InvalidFile, NoPlan, UsageError
 from portward.formats.splice import diff, splice
 from portward.formats.text import Lines
-from portward.plan import Move, Plan, plan, prove
+from portward.plan import Move, Plan, claims_of, overlapping, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from portward.arguments import Wish
     from portward.formats.markdown import PortRow
@@ -35,6 +35,13 @@ class Texts:
     def __call__(self, path: str) -> str:
         """A file's text. Raises OSError or UnicodeDecodeError."""
         return self._of(path)[0]
+
+    def editable(self, path: str) -> str:
+        """The text of a file that is to be changed. Raises OSError, or NoPlan where it is not UTF-8."""
+        try:
+            return self(path)
+        except UnicodeDecodeError:
+            raise NoPlan("not a text in UTF-8: it is read, but not changed", path=path) from None
 
     def digest(self, path: str) -> str:
         """The SHA-256 of the bytes that the text was read from, in hex."""
@@ -106,12 +113,15 @@ class Session:
         self._declared = declared
         self._journal = journal
 
-    def change(self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
-        """Plans the moves and proves them; with `write`, writes them.
+    def change(
+        self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = (), clears: bool = False
+    ) -> Changes:
+        """Plans the moves and proves them; with `write`, writes them. Other services that move along are told as remarks.
 
-        Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port.
+        Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port; with
+        `clears` also where a service that moves would still share one.
         """
-        planned = plan(self.project, moves, lambda path: self._texts(path).removeprefix(_BYTE_ORDER_MARK))
+        planned = plan(self.project, moves, lambda path: self._texts.editable(path).removeprefix(_BYTE_ORDER_MARK))
         by_path: dict[str, list[Edit]] = {}
         for edit in planned.edits:
             by_path.setdefault(edit.path, []).append(edit)
@@ -122,7 +132,8 @@ class Session:
             except InvalidFile as error:
                 raise NoPlan(f"Compose would refuse the result: {error}", hint="nothing was written") from error
             prove(planned, after)
-            _refuse_overlaps(self.project, after, moves)
+            _refuse_overlaps(set() if clears else _overlaps(self.project), after, moves)
+            remarks = [*remarks, *_along(self.project, after, {move.link.service for move in moves})]
         answer = _changes(planned, draft, self._texts, remarks)
         if not write or not planned.edits:
             return answer
@@ -146,7 +157,7 @@ def _rows(project: Project) -> Iterator[PortRow]:
     from portward.formats.markdown import PortRow
 
     for service in (*project.services, *project.inactive):
-        for spec in service.claims:
+        for spec in map(service.claim, service.entries):
             protocol = "" if spec.protocol.lower() == "tcp" else f"/{spec.protocol.lower()}"
             yield PortRow(
                 service.name,
@@ -157,10 +168,20 @@ def _rows(project: Project) -> Iterator[PortRow]:
             )
 
 
-def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> None:
-    """Raises NoPlan where a move takes a port that another service publishes."""
+def _along(before: Project, after: Project, moved: Collection[str]) -> Iterator[str]:
+    """Which other services publish other ports afterwards, because one place says it for all of them."""
+    new = {service.name: service for service in (*after.services, *after.inactive)}
+    for service in (*before.services, *before.inactive):
+        if service.name not in moved and service.name in new:
+            pairs = zip(service.entries, new[service.name].entries, strict=False)
+            for old, entry in pairs:
+                if old.number != entry.number:
+                    yield f"{service.name} moves too, from {old.number} to {entry.number}: one place says it for both"
+
+
+def _refuse_overlaps(known: Collection[tuple[str, str]], after: Project, moves: Sequence[Move]) -> None:
+    """Raises NoPlan where a move takes a port that another service publishes; pairs that are known share one anyway."""
     names = {move.link.service for move in moves}
-    known = _overlaps(before)
     for one, two in _overlaps(after):
         if (one, two) not in known and names & {one, two}:
             other = two if one in names else one
@@ -170,18 +191,9 @@ def _refuse_overlaps(before: Project, after: Project, moves: Sequence[Move]) -> 
 
 def _overlaps(project: Project) -> set[tuple[str, str]]:
     """The pairs of services that publish overlapping ports; a service with itself too."""
-    by_port: dict[tuple[int, str], list[Link]] = {}
-    for link in project.links:
-        if link.entry is not None and project.service(link.service):
-            for port in link.entry.range or ():
-                by_port.setdefault((port, link.entry.protocol.lower()), []).append(link)
-    return {
-        (one.service, two.service)
-        for links in by_port.values()
-        for index, one in enumerate(links)
-        for two in links[index + 1 :]
-        if one.entry and two.entry and one.entry.overlaps(two.entry)
-    }
+    claims = list(claims_of(project))
+    pairs = overlapping([spec for _, spec in claims])
+    return {(claims[one][0].service, claims[two][0].service) for one, two in pairs}
 
 
 def _changes(planned: Plan, draft: Draft, texts: Texts, remarks: Sequence[str]) -> Changes:
@@ -232,7 +244,8 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
     if not links:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
-        return links[0], tuple(links[1:])
+        first = _first(links)
+        return first, tuple(link for link in links if link is not first)
     same = [link for link in links if link.target == wish.target]
     exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
     if not same:
@@ -240,6 +253,17 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
     return link, tuple(other for other in links if other is not link)
+
+
+def _first(links: Sequence[Link]) -> Link:
+    """The first of a service's published ports; of a range that is written first, its lowest."""
+    entry = links[0].entry
+    together = [
+        link
+        for link in links
+        if entry and link.entry and (link.entry.location, link.entry.span) == (entry.location, entry.span)
+    ]
+    return min(together, key=lambda link: link.entry.range.low if link.entry and link.entry.range else 0)
 
 
 def _similar(name: str, names: Iterable[str]) -> str:

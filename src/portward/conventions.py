@@ -6,14 +6,14 @@ before what a workspace says, and that before what a project says. Where a port 
 
 from __future__ import annotations
 
-from portward.model import LAST_PORT
+from portward.model import LAST_PORT, PortRequest
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from portward.model import PortSpec, Project, Settings
+    from portward.model import PortRange, PortSpec, Project, Settings, Snapshot
 
 BASES = ("CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE")
 """The first of a block of ports that a worktree's host gives (Conductor, Emdash, Superset), in the order of their precedence."""
@@ -29,6 +29,20 @@ class Wanted(Record):
 
     def __str__(self) -> str:
         return f"{self.service}:{self.instance}" if self.instance else self.service
+
+
+class Terms(Record):
+    """How a lease is asked for: the command line's options. `ttl` is in seconds.
+
+    With `own` it is this process's alone, and ends with it.
+    """
+
+    ports: PortRange | None = None
+    preferred: int | None = None
+    count: int = 1
+    contiguous: bool = False
+    ttl: float | None = None
+    own: bool = False
 
 
 def decided(
@@ -49,6 +63,40 @@ def decided(
     for pin in settings.pins:
         if pin.service == wanted.service and not wanted.instance:
             yield (pin.port,)
+
+
+def offers(
+    wanted: Wanted,
+    words: Sequence[tuple[int, ...]],
+    terms: Terms,
+    snapshot: Snapshot,
+    mine: Collection[int],
+    *,
+    key: str,
+    keeps_declared: bool,
+) -> Iterator[tuple[int, ...]]:
+    """Candidates for a port, best first: what is preferred, else what was decided (`words`), what the files declare, the range.
+
+    `mine` are ports that this checkout's own services have: they may have them again. `key` decides where in the range the
+    search begins.
+    """
+    from portward import allocate, catalog
+
+    settings = snapshot.settings
+    service = snapshot.project.service(wanted.service) if snapshot.project else None
+    kind = service.kind if service else settings.kinds.get(wanted.service) or catalog.kind_of(None, wanted.service)
+    ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
+    request = PortRequest(key, terms.ports or ranges[kind], None, terms.count, terms.contiguous)
+    if terms.preferred is not None:
+        yield from allocate.candidates(request.replace(preferred=terms.preferred), snapshot)
+        return
+    if terms.count == 1 and terms.ports is None:
+        held = {row.port for row in snapshot.reading.listeners if row.netns is None} - set(mine)
+        ports = wanted.spec.range if wanted.spec and keeps_declared else None
+        for port in (*(port for each in words for port in each), *([ports.low] if ports else [])):
+            if port not in held:
+                yield (port,)
+    yield from allocate.candidates(request, snapshot)
 
 
 def plain_port(environment: Mapping[str, str]) -> int | None:

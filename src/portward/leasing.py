@@ -7,12 +7,24 @@ something must be granted.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from portward import conventions
-from portward.conventions import Wanted, declared_ports
+from portward.conventions import Terms, Wanted, declared_ports
 from portward.errors import NoFreePort, Unavailable
-from portward.leases import LeaseRequest, address, here, open_store
-from portward.model import Holder, Lease, LeaseKind, PortRequest, Snapshot, State, Transport
+from portward.leases import LOOKS_APART, LeaseRequest, address, here, open_store
+from portward.model import (
+    ANY,
+    Endpoint,
+    Holder,
+    Lease,
+    LeaseKind,
+    Reading,
+    Refusal,
+    Snapshot,
+    State,
+    Transport,
+)
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -21,22 +33,8 @@ if TYPE_CHECKING:
 
     from portward.leases import LeaseStore
     from portward.live import Live
-    from portward.model import Listener, PortRange, Project, Reading, Service, Settings
+    from portward.model import Project, Reclaimed, Service, Settings
     from portward.workspace import Checkout
-
-
-class Terms(Record):
-    """How a lease is asked for: the command line's options. `ttl` is in seconds.
-
-    With `own` it is this process's alone, and ends with it.
-    """
-
-    ports: PortRange | None = None
-    preferred: int | None = None
-    count: int = 1
-    contiguous: bool = False
-    ttl: float | None = None
-    own: bool = False
 
 
 class Granted(Record):
@@ -96,7 +94,7 @@ class Leasing:
         except Unavailable:  # what is wrong is told where something must be granted
             return self._grant(wanted, terms)
         if known is None or misplaced:
-            return self._grant(wanted, terms, misplaced)
+            return self._grant_with_room(wanted, terms, misplaced)
         kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
         return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
 
@@ -160,9 +158,7 @@ class Leasing:
         """This project's leases, or everyone's, after taking back those whose holder is provably gone."""
         remarks: tuple[str, ...] = ()
         try:
-            self.store.reclaim(
-                self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
-            )
+            self._take_back()
             remarks = tuple(
                 f"{gone.lease.port} of {gone.lease.holder.service} ({gone.lease.holder.worktree}) was taken back: {gone.why}"
                 for gone in self.store.reclaimed(project=None if everyone else self.checkout.project)
@@ -172,10 +168,19 @@ class Leasing:
         found = self.store.leases() if everyone else self.store.leases(project=self.checkout.project)
         return self._told(found, remarks)
 
+    def _take_back(self) -> tuple[Reclaimed, ...]:
+        """Takes back what those had who are provably gone."""
+        return self.store.reclaim(
+            self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
+        )
+
     def _told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
         here_now = [lease for lease in leases if (lease.host, lease.netns) == (self._site.host, self._site.netns)]
-        live = {lease.port for lease in here_now if not self._live.is_free(lease.port, lease.transport)}
+        live = {lease.port for lease in here_now if self._is_busy(lease.port, lease.transport)}
         return Granted(tuple(leases), frozenset(live), tuple(remarks))
+
+    def _is_busy(self, port: int, transport: Transport) -> bool:
+        return self._live.refusal(Endpoint(ANY, port, transport)) is Refusal.IN_USE
 
     def _request(
         self,
@@ -208,12 +213,25 @@ class Leasing:
             avoid=avoid,
         )
 
+    def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
+        """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
+        with suppress(Unavailable):
+            if self.store.looked() < self._clock() - LOOKS_APART:
+                self._take_back()
+        try:
+            return self._grant(wanted, terms, avoid)
+        except NoFreePort:
+            with suppress(Unavailable):
+                if self._take_back():
+                    return self._grant(wanted, terms, avoid)
+            raise
+
     def _grant(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         project = self._declared()
         full = [each if each.spec else self._known(each, project) for each in wanted]
         alone = terms.ports is None and terms.count == 1
         decided = [list(self._decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)]
-        reading = self._live.read(udp=True, owners=False)
+        reading, unseen = self._sockets()
         mine = self._own_ports(reading, project, {port for each in decided for ports in each for port in ports})
         snapshot = Snapshot(
             reading,
@@ -224,12 +242,21 @@ class Leasing:
         )
         requests = []
         for each, words in zip(full, decided, strict=True):
-            offers = self._offers(each, words, terms, snapshot, project, mine)
+            key = "\0".join((self.checkout.project, self.checkout.worktree, str(each)))
+            kept = self.checkout.is_primary
+            offers = conventions.offers(each, words, terms, snapshot, mine, key=key, keeps_declared=kept)
             preferred = words[0][0] if words else terms.preferred
             requests.append(self._request(each, terms, offers, avoid, preferred))
 
         def is_free(port: int, transport: Transport) -> bool:
-            return port in mine or self._live.is_free(port, transport)
+            refusal = None if port in mine else self._live.refusal(Endpoint(ANY, port, transport))
+            if (
+                refusal is Refusal.SANDBOXED
+            ):  # then the list of sockets is all there is, and `candidates` has left those out
+                unseen[refusal] = (
+                    f"{transport} ports cannot be bound here: a policy denies bind(), so they may be taken"
+                )
+            return refusal in (None, Refusal.SANDBOXED)
 
         now = self._clock()
         try:
@@ -237,13 +264,28 @@ class Leasing:
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
-            return self._unrecorded(requests, is_free, error)
+            return self._unrecorded(requests, is_free, error, unseen.values())
         moved = [
             f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"
             for lease in leases
             if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
         ]
-        return self._told(leases, moved).replace(new=frozenset(lease.token for lease in leases if lease.granted == now))
+        return self._told(leases, [*moved, *unseen.values()]).replace(
+            new=frozenset(lease.token for lease in leases if lease.granted == now)
+        )
+
+    def _sockets(self) -> tuple[Reading, dict[object, str]]:
+        """What has ports here, and what of it is not seen, in sentences."""
+        unseen: dict[object, str] = {}
+        if self._site.netns:
+            unseen["netns"] = (
+                f"this is a network of its own ({self._site.netns}): who has ports outside of it is not seen"
+            )
+        try:
+            return self._live.read(udp=True, owners=False), unseen
+        except Unavailable as error:
+            unseen["sockets"] = error.message
+            return Reading(()), unseen
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
@@ -264,82 +306,28 @@ class Leasing:
         }
 
     def _unrecorded(
-        self, requests: Sequence[LeaseRequest], is_free: Callable[[int, Transport], bool], error: Unavailable
+        self,
+        requests: Sequence[LeaseRequest],
+        is_free: Callable[[int, Transport], bool],
+        error: Unavailable,
+        unseen: Collection[str],
     ) -> Granted:
-        """An answer where nothing can be written: ports that are free now, promised by nobody."""
-        now, chosen = self._clock(), set[int]()
-        leases: list[Lease] = []
-        for request in requests:
-            for group in request.offers:
-                if len([lease for lease in leases if lease.holder == request.holder]) >= request.count:
-                    break
-                if chosen.isdisjoint(group) and all(is_free(port, request.transport) for port in group):
-                    chosen.update(group)
-                    leases += (
-                        Lease(
-                            self._site.host,
-                            self._site.netns,
-                            request.transport,
-                            port,
-                            request.holder,
-                            request.kind,
-                            "",
-                            now,
-                        )
-                        for port in group
-                    )
-        return Granted(tuple(leases), remarks=(f"not recorded, so not promised: {error.message}",))
+        """An answer where nothing can be written: ports that are free now, and as far as can be read promised to nobody."""
+        from portward.leases.unrecorded import unrecorded
+
+        taken: set[int] = set()
+        with suppress(Unavailable):
+            taken = {each.port for each in self.store.leases(host=self._site.host) if each.netns == self._site.netns}
+        leases = unrecorded(requests, is_free, taken, self._clock())
+        return Granted(leases, remarks=(f"not recorded, so not promised: {error.message}", *unseen))
 
     def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
         """The wanted port with what the project's files declare for it."""
         service = project.service(wanted.service) if project else None
-        for spec in service.claims if service else ():
+        for spec in service.entries if service else ():
             if wanted.instance in ("", str(spec.target)):
                 return wanted.replace(spec=spec)
         return wanted
-
-    def _offers(
-        self,
-        wanted: Wanted,
-        decided: Sequence[tuple[int, ...]],
-        terms: Terms,
-        snapshot: Snapshot,
-        project: Project | None,
-        mine: Collection[int],
-    ) -> Iterator[tuple[int, ...]]:
-        """Candidates, best first: what is preferred, what was decided elsewhere, what the files declare, the range."""
-        from portward import allocate, catalog
-
-        service = project.service(wanted.service) if project else None
-        kinds = snapshot.settings.kinds
-        kind = service.kind if service else kinds.get(wanted.service) or catalog.kind_of(None, wanted.service)
-        ranges = {**catalog.DEFAULT_RANGES, **snapshot.settings.ranges}
-        key = "\0".join((self.checkout.project, self.checkout.worktree, str(wanted)))
-        request = PortRequest(key, terms.ports or ranges[kind], None, terms.count, terms.contiguous)
-        if terms.preferred is not None:
-            yield from allocate.candidates(request.replace(preferred=terms.preferred), snapshot)
-            return
-        if terms.count == 1 and terms.ports is None:
-            held = {row.port for row in snapshot.reading.listeners if row.netns is None} - set(mine)
-            ports = wanted.spec.range if wanted.spec and self.checkout.is_primary else None
-            for port in (*(port for each in decided for port in each), *([ports.low] if ports else [])):
-                if port not in held:
-                    yield (port,)
-        yield from allocate.candidates(request, snapshot)
-
-
-def whose(
-    row: Listener, project: Project | None, checkout: Checkout, checkout_of: Callable[[str], Checkout | None]
-) -> str:
-    """Whose a listener is, seen from a checkout: mine, other-worktree, other-project or stranger."""
-    folder = row.container.folder if row.container else next((process.cwd for process in row.processes), None)
-    other = checkout_of(folder) if folder else None
-    if other is None:
-        return "other-project" if row.container and row.container.project else "stranger"
-    if other.worktree == checkout.worktree:
-        return "mine"
-    same = project is not None and row.container is not None and row.container.project == project.name
-    return "other-worktree" if other.project == checkout.project or same else "other-project"
 
 
 def _key(holder: Holder) -> tuple[object, ...]:

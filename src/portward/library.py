@@ -79,7 +79,7 @@ def lease(
     the store cannot be written (then `Leased.is_recorded` is False, and the port is only free now). Raises NoFreePort; UsageError
     for what makes no sense; InvalidPort.
     """
-    from portward.leasing import Terms
+    from portward.conventions import Terms
 
     ward = _ward(folder)
     return Leased(ward, ward.lease([service], Terms(_range(ports), preferred, count, contiguous, ttl, own)))

@@ -414,14 +414,32 @@ class Service(Record):
         return dict(self.places).get(key)
 
     @property
-    def claims(self) -> tuple[PortSpec, ...]:
-        """The host ports that the service will ask for: what Compose publishes, else what it listens on by its files."""
+    def entries(self) -> tuple[PortSpec, ...]:
+        """The host ports that the files give the service: what Compose publishes, else what it listens on by its files."""
         published = [spec for spec in self.ports if spec.origin == "compose"]
         own = published or [spec for spec in self.ports if spec.role is Role.HOST and spec.side is Side.HOST]
         own = own or [spec for spec in self.ports if spec.role is Role.FALLBACK and spec.side is Side.HOST]
-        return tuple(
-            {(spec.host_ip, spec.published, spec.target, spec.protocol): spec for spec in reversed(own)}.values()
-        )[::-1]
+        return _distinct(own)
+
+    @property
+    def claims(self) -> tuple[PortSpec, ...]:
+        """The host ports that the service asks for when it is started; none where it is scaled to nothing."""
+        return _distinct([self.claim(entry) for entry in self.entries]) if self.replicas else ()
+
+    def claim(self, entry: PortSpec) -> PortSpec:
+        """What the service really asks for of an entry: its process binds the target itself on the host's network.
+
+        The engine discards `ports:` there (https://docs.docker.com/engine/network/drivers/host/).
+        """
+        if not self.host_network or entry.origin != "compose":
+            return entry
+        return entry.replace(published=str(entry.target), host_ip=ANY, variables=())
+
+
+def _distinct(specs: list[PortSpec]) -> tuple[PortSpec, ...]:
+    """The specs in their order; of those that publish the same, the last."""
+    found = {(spec.host_ip, spec.published, spec.target, spec.protocol): spec for spec in reversed(specs)}
+    return tuple(found.values())[::-1]
 
 
 class Link(Record):

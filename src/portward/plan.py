@@ -82,6 +82,7 @@ class _Planner:
         """Plans one move."""
         entry = move.link.entry
         assert entry is not None
+        self._require_movable(move, entry)
         overridden = sorted(set(entry.variables) & set(self._project.overridden))
         if overridden:
             hint = f"`unset {overridden[0]}` first, or set it there"
@@ -92,11 +93,43 @@ class _Planner:
         else:
             self._kept += (spec for spec in move.link.container if spec.origin != "compose-target")
         self._kept += move.link.unsure
-        defined = not entry.variables or any(name in self._moved for name in entry.variables)
-        if not defined and entry.number != str(move.port):
-            hint = f"define it: add {entry.variables[0]}={move.port} to .env"
+        is_edited = (entry.location.path, entry.span) in self._edits
+        if is_edited or entry.number == str(move.port) or any(name in self._moved for name in entry.variables):
+            return
+        if not entry.variables:
+            hint = "write the number there"
+            raise _refusal(f"{entry.text} gives no number for the host's port of {move.link.service}", entry, hint)
+        hint = f"define it: add {entry.variables[0]}={move.port} to .env"
+        raise _refusal(
+            f"no file defines {entry.variables[0]}, where {move.link.service} has its port from", entry, hint
+        )
+
+    def _require_movable(self, move: Move, entry: PortSpec) -> None:
+        """Raises NoPlan for a move that other characters would do nothing for, or not all of it."""
+        service = self._project.service(move.link.service)
+        if service is not None and service.host_network and entry.origin == "compose" and not move.container:
             raise _refusal(
-                f"no file defines {entry.variables[0]}, where {move.link.service} has its port from", entry, hint
+                f"{service.name} is on the host's network, where its `ports:` do nothing: its process binds {entry.target} itself",
+                entry,
+                "--container also moves what tells the process its port",
+            )
+        place = entry.location, entry.span
+        written = {
+            link.target
+            for link in self._project.links
+            if link.entry and (link.entry.location, link.entry.span) == place
+        }
+        if move.container and len(written) > 1:
+            raise _refusal(
+                f"{entry.text} is a range of the container's ports: it cannot be moved along",
+                entry,
+                "move the host's side alone, without --container, or write each port in an entry of its own",
+            )
+        if move.container and entry.origin == "compose" and entry.published is None:
+            raise _refusal(
+                f"{entry.text} leaves the host's port to the engine: there are no two sides to move",
+                entry,
+                f"`portward set {move.link.service}:{entry.target}=PORT` gives it one first",
             )
 
     def _follow(self, specs: Iterable[PortSpec], old: str, move: Move, side: Side) -> None:
@@ -172,13 +205,16 @@ def _is_derived(spec: PortSpec, text: str) -> bool:
 
 
 def _edit(spec: PortSpec, text: str, port: int) -> Edit | None:
-    """The edit that gives a port, or a range by its first, another number; None where there is none to be edited."""
+    """The edit that gives a port another number, and with it the range that it is written in; None where there is none."""
     path, span = spec.location.path, spec.span
     written = text[span.start : span.end]
     if spec.origin == "compose" and spec.published is None:
         return _publish(path, span, text, port)
     if spec.origin == "compose" and (ports := _RANGE.fullmatch(written)):
-        return Edit(path, span, written, f"{port}-{port + int(ports[2]) - int(ports[1])}")
+        low, high = int(ports[1]), int(ports[2])
+        own = int(spec.number) if spec.number.isdecimal() and low <= int(spec.number) <= high else low
+        first = port - (own - low)
+        return Edit(path, span, written, f"{first}-{first + high - low}") if first > 0 else None
     return Edit(path, span, written, str(port)) if _NUMBER.fullmatch(written) else None
 
 
@@ -247,44 +283,60 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
     """The smallest set of published ports whose move clears every conflict, and what no move can clear, in sentences.
 
     In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`); besides, of
-    two entries that overlap one must go. A service in `pinned` keeps its ports.
+    two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network.
     """
-    links = [link for link in project.links if link.entry is not None and project.service(link.service)]
-    at = {link.entry.place: link for link in links if link.entry}
+    kept = {service.name: "is on the host's network" for service in project.services if service.host_network}
+    kept.update(dict.fromkeys(pinned, "is pinned"))
+    claims = list(claims_of(project))
+    at = {claim.place: link for link, claim in claims}
     blocked: dict[int, Link] = {}
     stuck: list[str] = []
     for finding in findings:
         link = next((at[place] for place in finding.locations if place in at), None)
         if finding.rule not in ("address-in-use", "claimed-by-other-project") or link is None:
             continue
-        if link.service in pinned:
-            stuck.append(f"{link.service} is pinned: {finding.message}")
+        if link.service in kept:
+            stuck.append(f"{link.service} {kept[link.service]}: {finding.message}")
         else:
             blocked[id(link)] = link
-    pairs = [
-        (one, two)
-        for index, one in enumerate(links)
-        for two in links[index + 1 :]
-        if one.entry
-        and two.entry
-        and one.entry.overlaps(two.entry)
-        and id(one) not in blocked
-        and id(two) not in blocked
-    ]
-    cover = _cover(pairs, pinned, stuck)
+    open_claims = [(link, claim) for link, claim in claims if id(link) not in blocked]
+    pairs = [(open_claims[one][0], open_claims[two][0]) for one, two in overlapping([spec for _, spec in open_claims])]
+    cover = _cover(pairs, kept, stuck)
     return [*blocked.values(), *cover], stuck
 
 
-def _cover(pairs: Sequence[tuple[Link, Link]], pinned: Collection[str], stuck: list[str]) -> list[Link]:
-    """The fewest links that touch every pair; of equals, those that stand later."""
+def claims_of(project: Project) -> Iterator[tuple[Link, PortSpec]]:
+    """The published ports of the active services, each with what the service really asks the host for."""
+    for link in project.links:
+        service = project.service(link.service)
+        if service is None or link.entry is None or not service.replicas:
+            continue
+        claim = service.claim(link.entry)
+        if not service.host_network or claim in service.claims:
+            yield link, claim
+
+
+def overlapping(specs: Sequence[PortSpec]) -> list[tuple[int, int]]:
+    """The pairs of specs, by their index, the lesser first, that ask for the same port of the host."""
+    by_port: dict[tuple[int, str], list[int]] = {}
+    for index, spec in enumerate(specs):
+        for port in spec.range or ():
+            by_port.setdefault((port, spec.protocol.lower()), []).append(index)
+    near = {(one, two) for found in by_port.values() for place, one in enumerate(found) for two in found[place + 1 :]}
+    return [(one, two) for one, two in sorted(near) if specs[one].overlaps(specs[two])]
+
+
+def _cover(pairs: Sequence[tuple[Link, Link]], kept: Mapping[str, str], stuck: list[str]) -> list[Link]:
+    """The fewest links that touch every pair; of equals, those that stand later. A service in `kept` cannot move, for its reason."""
     edges: list[tuple[int, int]] = []
     links: dict[int, Link] = {}
     chosen: set[int] = set()
     order: dict[int, int] = {}
     for one, two in pairs:
-        free = [link for link in (one, two) if link.service not in pinned]
+        free = [link for link in (one, two) if link.service not in kept]
         if not free:
-            stuck.append(f"{one.service} and {two.service} are pinned to the same port")
+            reasons = (f"{name} {kept[name]}" for name in dict.fromkeys((one.service, two.service)))
+            stuck.append(f"{' and '.join(reasons)}: both want the same port")
         for link in (one, two):
             links[id(link)] = link
             order.setdefault(id(link), len(order))

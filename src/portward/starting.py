@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from portward.conventions import main_service, variables
+from portward.conventions import Terms, main_service, variables
 from portward.errors import UsageError
-from portward.leasing import Terms
 from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import hold

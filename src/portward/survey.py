@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from portward.answers import PortReport, ServiceReport
 from portward.model import PortRange, PortRequest, PortSpec, PortState, Refusal, Snapshot, Transport
 
@@ -82,7 +84,7 @@ def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
     free: dict[PortSpec | str, int] = {}
     taken = taken_ports(snapshot)
     for service in snapshot.project.services:
-        for spec in service.claims if service.name in names else ():
+        for spec in _movable(service) if service.name in names else ():
             key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
             transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
             port = free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
@@ -91,6 +93,13 @@ def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
                 free.setdefault(service.name, port)
                 taken.add(port)
     return snapshot.replace(free=free)
+
+
+def _movable(service: Service) -> list[PortSpec]:
+    """What one other number moves: neither a port of a written range nor one that a process binds on the host's network."""
+    claims = () if service.host_network else service.claims
+    written = Counter((spec.location, spec.span) for spec in claims)
+    return [spec for spec in claims if written[spec.location, spec.span] == 1]
 
 
 def free_port(
@@ -125,7 +134,7 @@ def report(snapshot: Snapshot, service: Service) -> ServiceReport:
     ports = []
     for spec in service.ports:
         valid = spec.range is not None or spec.published in (None, "0")
-        found = occupancy(snapshot, service, spec) if spec.side == "host" and valid else None
+        found = occupancy(snapshot, service, service.claim(spec)) if spec.side == "host" and valid else None
         containers = bound(snapshot, service, spec) if spec.origin == "compose" else ()
         endpoints = tuple(row.endpoint for row in containers)
         state, holders = (found.state, found.holders) if found else (None, ())

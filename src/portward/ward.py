@@ -39,13 +39,17 @@ if TYPE_CHECKING:
     from portward.answers import Changes, Check, Checkup, RuleDoc, Services, Verified, Waited, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
+    from portward.conventions import Terms
     from portward.evidence import Examined
     from portward.journal import Journal
     from portward.leases import LeaseStore
-    from portward.leasing import Granted, Leasing, Terms
-    from portward.model import Identity, Lease
+    from portward.leasing import Granted, Leasing
+    from portward.model import Identity, Lease, Location
     from portward.sockets import SocketReader
     from portward.workspace import Checkout, Files
+
+
+_SHOWN = 8  # of a service's other ports, which may be thousands
 
 
 class Portward:
@@ -204,11 +208,7 @@ class Portward:
             transport=argument.transport,
             listeners=rows,
             ancestry=tuple(self.live.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
-            declared=tuple(
-                spec.location
-                for spec in (project.specs if project else ())
-                if spec.side is Side.HOST and spec.range and port in spec.range
-            ),
+            declared=_declared(port, project) if project else (),
             customary=catalog.customary(port, argument.transport),
             fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
         )
@@ -443,8 +443,9 @@ class Portward:
             link, others = chosen(session.project, wish)
             moves.append(Move(link, wish.port, container))
             if others and wish.target is None:
-                ports = ", ".join(f"{other.service}:{other.target}" for other in others)
-                remarks.append(f"{wish.service} publishes more: {ports} stay as they are")
+                ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
+                more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+                remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
         return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
 
     def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
@@ -465,22 +466,24 @@ class Portward:
         for link in links:
             if link.entry is None or link.entry not in free:
                 raise NoFreePort(
-                    f"no port is free for {link.service}", hint="`ranges` in portward.toml gives it others"
+                    f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
+                    hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
                 )
             moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
-        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck])
+        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
 
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
 
-        Raises FileChanged where a file was changed since, and Unavailable where the files cannot be written.
+        What was interrupted is finished or taken back first; with `dry_run` the remarks say which. Raises FileChanged where a
+        file was changed since, and Unavailable where the files cannot be written.
         """
         from portward.answers import Changes
         from portward.change import undone
 
         self._project_files()
         journal = self._journal()
-        remarks = () if dry_run else journal.recover()
+        remarks = journal.pending() if dry_run else journal.recover()
         taken_back = journal.undo(dry_run=dry_run)
         return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
 
@@ -514,7 +517,7 @@ class Portward:
         Asking again gives the same ports. Not promised: that no program outside of Portward binds one. Raises NoFreePort where
         the offers end, UsageError for terms that make no sense.
         """
-        from portward.leasing import Terms
+        from portward.conventions import Terms
 
         granted = self._leasing().lease(names, terms or Terms())
         if not names and not granted.leases:
@@ -539,8 +542,7 @@ class Portward:
 
         Raises NoProject outside of any project.
         """
-        from portward.conventions import variables
-        from portward.leasing import Terms
+        from portward.conventions import Terms, variables
 
         project = self.project()
         leasing = self._leasing()
@@ -571,7 +573,7 @@ class Portward:
     def verify(self, ports: Sequence[str]) -> tuple[Verified, ...]:
         """Whose is what answers on each port: this checkout's, another worktree's, another project's, a stranger's, nobody's."""
         from portward.answers import Verified
-        from portward.leasing import whose
+        from portward.ownership import whose
         from portward.workspace import Roots, checkout
 
         roots = Roots()
@@ -678,6 +680,16 @@ class Portward:
         root = root or self.root
         assert root is not None
         return Journal(root, changes_folder(self.environment), clock=self._clock)
+
+
+def _declared(port: int, project: Project) -> tuple[Location, ...]:
+    """Where the project's files say that it wants this port of the host."""
+    specs = [service.claim(spec) for service in project.services for spec in service.ports]
+    return tuple(
+        spec.location
+        for spec in (*specs, *project.references)
+        if spec.side is Side.HOST and spec.range and port in spec.range
+    )
 
 
 def _in_the_way(link: Link, findings: Sequence[Finding]) -> str:

@@ -34,7 +34,7 @@ def add_lease(parser: Declares) -> None:
 
 def lease(arguments: Arguments) -> int:
     """`portward lease`"""
-    from portward.leasing import Terms
+    from portward.conventions import Terms
 
     preferred = parse_range(arguments.prefer).low if arguments.prefer else None
     if preferred is not None and arguments.range:

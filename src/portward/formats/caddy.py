@@ -4,6 +4,7 @@
     :8080, localhost:{$PORT:8081} { … }         host, and the default of a variable
     reverse_proxy /api/* backend:5000           URL; also `to`, `php_fastcgi` and `forward_auth`
     redir https://{host}:8443{uri}              URL of this machine
+    respond <<HTML … HTML                       one word of several lines
 
 Source: the Caddy documentation, "Caddyfile Concepts", "Global options", "reverse_proxy". The host of a site's address chooses
 requests and is not what Caddy binds. A single site may go without braces: its directives follow its first line.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(
     r"\\\r?\n|(?P<end>\n)|#[^\n]*|\"(?P<double>(?:[^\"\\]|\\.)*)\"|`(?P<ticks>[^`]*)`|(?P<bare>[^\s]+)", re.DOTALL
 )
+_HEREDOC = re.compile(r"<<([\w-]+)\r?\n")
 _PORT = r"(?:(?P<port>[1-9][0-9]{0,9}(?:-[0-9]{1,10})?)|\{\$(?P<variable>\w+):(?P<default>[1-9][0-9]{0,9})\})"
 _HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_*](?:[A-Za-z0-9_.*-]*[A-Za-z0-9_])?)"
 _SITE = re.compile(rf"(?:https?://)?(?:{_HOST}|\{{\$\w+(?::[^{{}}]*)?\}})?:{_PORT}(?:/\S*)?,?")
@@ -63,10 +65,19 @@ def read(text: str, path: str) -> list[PortSpec]:
 
 
 def _lines(text: str) -> Iterator[Sequence[Token]]:
-    """The words of each line that has any. A line goes on after a backslash, and inside quotes."""
+    """The words of each line that has any. A line goes on after a backslash, and inside quotes and heredocs."""
     tokens: list[Token] = []
-    for token in _TOKEN.finditer(text):
-        kind = token.lastgroup
+    position, has_heredocs = 0, True
+    while token := _TOKEN.search(text, position):
+        kind, position = token.lastgroup, token.end()
+        begin = _HEREDOC.match(text, token.start()) if kind == "bare" and has_heredocs else None
+        if begin:
+            end = re.compile(rf"^[ \t]*{begin[1]}(?!\S)", re.MULTILINE).search(text, begin.end())
+            has_heredocs = end is not None  # one that does not end is an error for Caddy: no other is looked for
+            if end:
+                tokens.append(Token(text[begin.end() : end.start()], begin.end()))
+                position = end.end()
+                continue
         if kind == "end" and tokens:
             yield tokens
             tokens = []

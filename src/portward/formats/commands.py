@@ -96,6 +96,11 @@ def find(passage: Passage) -> list[CommandPort]:
     return _once(port for words in shell_words.commands(passage) for port in _of_command(words, 0))
 
 
+def find_in_command(words: Sequence[Word]) -> list[CommandPort]:
+    """The ports of one command, in words as a shell has split them."""
+    return _once(_of_command(words, 0))
+
+
 def find_in_words(words: Sequence[Passage]) -> list[CommandPort]:
     """The ports of one command that no shell reads: nothing in its words is expanded."""
     return _once(_of_command([Word(word) for word in words], 0))

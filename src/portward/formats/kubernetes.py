@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _KIND = re.compile(
     r"\bkind[\"']?[ \t]*:[ \t]*[\"']?"
-    r"(?:Service|Ingress|Pod|Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|Job|CronJob|List)\b"
+    r"(?:Service|Ingress|Pod|Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|Job|CronJob|List|ConfigMap"
+    r"|Gateway|(?:HTTP|GRPC|TCP|TLS|UDP)Route)\b"
 )
 _DOCUMENT_START = re.compile(r"^(?=---(?:\s|$))", re.MULTILINE)
 

@@ -46,7 +46,6 @@ _SYNONYMS = {
 }
 _WORDS_OF_EVERY_URL = {"react", "app", "vite", "next", "public", "nuxt", "url", "uri", "base", "host", "http", "https"}
 _WORDS_OF_EVERY_PORT = {"port", "ports", "host", "container", "published"}
-_PUBLISHED = ("host_ip", "published", "target", "protocol")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
@@ -115,6 +114,8 @@ class _Linker:
         self._services = services
         self._ports: dict[str, list[PortSpec]] = {service.name: [] for service in services}
         self._entries: dict[str, list[_Entry]] = {service.name: [] for service in services}
+        self._by_spec: dict[int, _Entry] = {}  # by identity: there may be thousands, and each is there once
+        self._twins: dict[tuple[object, ...], _Entry] = {}
         self._by_variable: dict[str, list[_Entry]] = {}
         self._by_number: dict[str, list[_Entry]] = {}
         self._by_name: dict[str, Service] = {}
@@ -127,12 +128,14 @@ class _Linker:
                 self._by_folder.setdefault(folder, []).append(service)
             for path in service.env_files:
                 self._by_env_file.setdefault(path, []).append(service)
-            for spec in service.claims:
+            for spec in service.entries:
                 self._enter(_Entry(service, spec, spec.target))
 
     def _enter(self, entry: _Entry) -> _Entry:
         self._entries[entry.service.name].append(entry)
         if entry.spec is not None:
+            self._by_spec[id(entry.spec)] = entry
+            self._twins[_published_by(entry.service, entry.spec)] = entry
             for name in entry.spec.variables:
                 self._by_variable.setdefault(name, []).append(entry)
             for port in entry.spec.range or ():
@@ -153,11 +156,12 @@ class _Linker:
 
     def add(self, spec: PortSpec, within: Service | None, around: Service | None = None) -> None:
         """Gives a reference its place. `within` is the service that it was written for, `around` the one that it stands in."""
-        entry = next((entry for entry in self._entries[within.name] if entry.spec == spec), None) if within else None
+        entry = self._by_spec.get(id(spec))
         if entry is not None:
             self._ports[entry.service.name].append(spec)
         elif within is not None and spec.origin == "compose":
-            self._join(self._twin(spec, within), spec, Side.HOST, "the same entry again")
+            # Compose keeps both where one writes its port as a number, the other as a text
+            self._join(self._twins[_published_by(within, spec)], spec, Side.HOST, "the same entry again")
         elif spec.role is Role.URL:
             self._url(spec, around)
         elif within is not None and spec.side is Side.CONTAINER:
@@ -170,15 +174,6 @@ class _Linker:
             self._mention(spec)
         else:
             self._in_a_file(spec)
-
-    def _twin(self, spec: PortSpec, service: Service) -> _Entry:
-        """The entry that publishes the same: Compose keeps both where one writes its port as a number, the other as a text."""
-        same = (
-            entry
-            for entry in self._entries[service.name]
-            if entry.spec and all(getattr(entry.spec, key) == getattr(spec, key) for key in _PUBLISHED)
-        )
-        return next(same)
 
     # What is written in Compose's own files
 
@@ -328,7 +323,7 @@ class _Linker:
 
         Of several services that share a folder, those that publish nothing are not asked: a worker does not listen.
         """
-        for service in [service for service in owners if service.claims] or owners:
+        for service in [service for service in owners if service.entries] or owners:
             given = {name for name, value in service.environment if value != ""}
             if given.isdisjoint(spec.variables) and not service.env_files:
                 return True
@@ -398,6 +393,10 @@ class _Linker:
         self._ports[owner.name].append(placed)
         if entry is not None:
             entry.unsure.append(placed)
+
+
+def _published_by(service: Service, spec: PortSpec) -> tuple[object, ...]:
+    return service.name, spec.host_ip, spec.published, spec.target, spec.protocol
 
 
 def _as_port(spec: PortSpec) -> int | None:

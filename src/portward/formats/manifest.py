@@ -1,11 +1,13 @@
-"""The ports of Kubernetes objects: Services, Ingresses and workloads.
+"""The ports of Kubernetes objects: Services, Ingresses, workloads, ConfigMaps, and the Gateway API.
 
     Service     port: 80 (the cluster's)   targetPort: 8080 (the container's)   nodePort: 30080 (each node's)
     workload    containerPort: 8080   hostPort: 8080 (its node's)   probes and hooks   env: PORT, URLs
     Ingress     backend: {service: {name: web, port: {number: 80}}}
+    Gateway     listeners: [{port: 80}]             HTTPRoute and its kin   backendRefs: [{name: web, port: 80}]   parentRefs
+    ConfigMap   data: PORT, …_PORT, URLs
 
-Source: the Kubernetes API reference, Service v1, PodSpec v1, Ingress v1 and its betas. A port that is given by its name is no
-number and is left out. `text` starts with the key, so that a node's port can be told from a host's.
+Source: the Kubernetes API reference, Service v1, PodSpec v1, ConfigMap v1, Ingress v1 and its betas; the Gateway API reference. A
+port that is given by its name is no number and is left out. `text` starts with the key, so that a node's port can be told from a host's.
 """
 
 from __future__ import annotations
@@ -83,6 +85,10 @@ class _Reader:
                 yield from self._service(node, name)
             elif kind == "Ingress" and version.startswith(("networking.k8s.io/", "extensions/")):
                 yield from self._ingress(node)
+            elif version.startswith("gateway.networking.k8s.io/"):
+                yield from self._gateway(node, name) if kind == "Gateway" else self._route(node)
+            elif kind == "ConfigMap" and version == "v1":
+                yield from self._config(node, name)
             elif kind in _PODS and version.startswith(_PODS[kind][0]):
                 yield from self._pod(_at(node, *_PODS[kind][1]), name)
 
@@ -105,6 +111,30 @@ class _Reader:
             for keys in (("service", "port", "number"), ("servicePort",)):
                 yield from self._port(backend, *keys, role=Role.URL, side=Side.CLUSTER, host=host)
 
+    def _gateway(self, node: Node, name: str | None) -> Iterator[PortSpec]:
+        for listener in self._items(node, "spec", "listeners"):
+            protocol = "udp" if _text(listener, "protocol") == "UDP" else "tcp"
+            yield from self._port(
+                listener, "port", role=Role.CONTAINER, side=Side.CLUSTER, service=name, protocol=protocol
+            )
+
+    def _route(self, node: Node) -> Iterator[PortSpec]:
+        """What a route names: Services that it sends to or copies requests to, and listeners of Gateways or Services."""
+        references: list[Node | None] = list(self._items(node, "spec", "parentRefs"))
+        for rule in self._items(node, "spec", "rules"):
+            backends = list(self._items(rule, "backendRefs"))
+            references += backends
+            for owner in (rule, *backends):
+                references += (_at(each, "requestMirror", "backendRef") for each in list(self._items(owner, "filters")))
+        for reference in references:
+            host = _text(reference, "name") or None
+            yield from self._port(reference, "port", role=Role.URL, side=Side.CLUSTER, host=host)
+
+    def _config(self, node: Node, name: str | None) -> Iterator[PortSpec]:
+        data = _at(node, "data")
+        for variable in data.items if isinstance(data, Mapping) else ():
+            yield from self._named(variable, data, variable, name)
+
     def _pod(self, pod: Node | None, name: str | None) -> Iterator[PortSpec]:
         for container in (item for key in _CONTAINERS for item in self._items(pod, key)):
             for entry in self._items(container, "ports"):
@@ -121,10 +151,14 @@ class _Reader:
         yield from self._port(entry, "hostPort", role=Role.HOST, side=Side.CLUSTER, **fields)
 
     def _variable(self, entry: Node, name: str | None) -> Iterator[PortSpec]:
-        """An environment entry: the number of one called PORT, and the URLs. `localhost` is the pod itself."""
-        variable, value = _text(entry, "name"), _at(entry, "value")
+        """An environment entry."""
+        yield from self._named(_text(entry, "name"), entry, "value", name)
+
+    def _named(self, variable: str, node: Node | None, key: str, name: str | None) -> Iterator[PortSpec]:
+        """A variable's value under a key: the number of one called PORT, and the URLs. `localhost` is the pod itself."""
+        value = _at(node, key)
         if is_port_name(variable):
-            for spec in self._port(entry, "value", role=Role.CONTAINER, side=Side.CONTAINER, service=name):
+            for spec in self._port(node, key, role=Role.CONTAINER, side=Side.CONTAINER, service=name):
                 yield spec.replace(text=f"{variable}={spec.target}", variables=(variable,))
         if isinstance(value, Scalar) and value.value_start is not None:
             for url in urls.find(value.value, value.value_start):

@@ -11,6 +11,7 @@ import re
 from portward.errors import InvalidFile
 from portward.formats import Stack, dotenv, format_of, links, reader_of
 from portward.formats.compose import discovery
+from portward.formats.compose.encodings import tolerant
 from portward.model import ComposeOptions, PortSpec, Project, Service, Skipped
 
 TYPE_CHECKING = False
@@ -34,8 +35,9 @@ def declare(
     unreadable file is in `Project.skipped`.
     """
     read = _once(read)
-    start = discovery.start(read, environment, options)
-    stack = _stack(root, folder, start, read)
+    read_own = tolerant(read)
+    start = discovery.start(read_own, environment, options)
+    stack = _stack(root, folder, start, read_own)
     env_files = [found.path for found in start.variables]
     services, chain = _by_definitions((*stack.services, *stack.inactive), start.variables)
     references: list[PortSpec] = [spec for found in start.variables for spec in dotenv.ports(found, chain)]

@@ -41,6 +41,8 @@ def parse(text: str, path: str, *, strict: bool = True) -> list[Node]:
     """
     text = text.removeprefix("\ufeff")
     file = File(path, text)
+    if strict and (inside := text.find("\n\ufeff")) >= 0:
+        raise problem("a byte-order mark is no character of YAML but at the beginning of a file", file.at(inside + 1))
     try:
         return _Builder(file, strict).documents(yaml.parse(text, Loader=yaml.CBaseLoader))
     except yaml.MarkedYAMLError as error:
@@ -83,6 +85,8 @@ class _Builder:
             elif kind is yaml.AliasEvent:
                 into.append(self._alias(event))
             elif kind is yaml.DocumentStartEvent:
+                if self.strict and event.version not in (None, (1, 1)):
+                    raise self._problem("only version 1.1 may stand after %YAML, as in Docker Compose", event)
                 self.anchors, self.count, self.aliased = {}, 0, 0
         return found
 

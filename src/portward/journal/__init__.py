@@ -90,6 +90,17 @@ class Journal:
             home.tidy(HISTORY)
         return tuple(sentences)
 
+    def pending(self) -> tuple[str, ...]:
+        """What `recover` would do now, as a sentence for each write that was interrupted. Changes no file of the project."""
+        if not os.path.isdir(self.path):
+            return ()
+        with self._locked("look") as (root, home):
+            fates = [(entry.verb, Transaction(root, home, entry).is_finished_next()) for entry in home.unsettled()]
+        return tuple(
+            f"`{verb}` was interrupted: the next run that changes files {'finishes it' if finished else 'takes it back'}"
+            for verb, finished in fates
+        )
+
     def write(
         self,
         changes: Mapping[str, tuple[str | bytes, str | None]],
@@ -121,15 +132,17 @@ class Journal:
     def undo(self, *, dry_run: bool = False) -> Undo | None:
         """Takes back the last write that was not yet taken back; None where there is none. `dry_run` only tells of it.
 
-        The files get their old bytes and keep the mode that they have now; files and folders that the write made go.
+        After an interruption a `dry_run` tells what would be taken back once `recover` had done what `pending` says. The files get their old bytes and keep the mode that they have now; files and folders that the write made go.
         Raises FileChanged if any file was changed since.
         """
         with self._locked("undo") as (root, home):
-            self._require_settled(home)
-            last = home.last_done()
+            if not dry_run:
+                self._require_settled(home)
+            unsettled = home.unsettled()
+            last = self._last_done(root, home, unsettled)
             if last is None:
                 return None
-            planned = [self._taken_back(root, Transaction(root, home, last), file) for file in last.files]
+            planned = [self._taken_back(root, Transaction(root, home, last), file, unsettled) for file in last.files]
             if not dry_run:
                 entry = self._entry(
                     home, f"undo of {last.verb}", [each.file for each in planned], last.folders, last.id
@@ -138,9 +151,16 @@ class Journal:
             files = (FileChange(each.file.path, each.before, each.after) for each in planned)
             return Undo(last.id, last.verb, last.when, tuple(files))
 
-    def _taken_back(self, root: Folder, done: Transaction, file: FileEntry) -> Planned:
+    def _last_done(self, root: Folder, home: Home, unsettled: Sequence[Entry]) -> Entry | None:
+        """The last write that can be undone, once those that were interrupted are finished or taken back."""
+        finished = [entry for entry in unsettled if Transaction(root, home, entry).is_finished_next()]
+        writes = [entry for entry in finished if entry.undoes is None]
+        return writes[-1] if writes else home.last_done(without={entry.undoes for entry in finished})
+
+    def _taken_back(self, root: Folder, done: Transaction, file: FileEntry, unsettled: Sequence[Entry]) -> Planned:
         before = contents(root, file)
-        if digest_of(before) != file.new:
+        found = digest_of(before)
+        if found != file.new and not any(entry.explains(file, found) for entry in unsettled):
             kept = self._kept(done.entry, file)
             raise FileChanged(
                 f"was changed since `{done.entry.verb}` wrote it: nothing was undone",

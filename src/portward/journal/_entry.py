@@ -64,6 +64,13 @@ class Entry(Record):
     folders: tuple[str, ...] = ()
     undoes: str | None = None
 
+    def explains(self, file: FileEntry, found: str | None) -> bool:
+        """Whether a file's bytes, `found` in the place of `file.new`, are those on the other side of this write."""
+        return any(
+            (each.folder, each.name) == (file.folder, file.name) and {found, file.new} == {each.old, each.new}
+            for each in self.files
+        )
+
 
 def encode(entry: Entry) -> bytes:
     """The entry as JSON."""

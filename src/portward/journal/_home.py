@@ -13,7 +13,7 @@ from portward.journal._entry import Entry, State, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _ID = re.compile(r"(\d+)-[0-9a-f]+")
 _POLL_SECONDS = 0.02
@@ -41,10 +41,10 @@ class Home:
         found = {identity: self.state(identity) for identity in self.ids()}
         return [self._read(identity, state) for identity, state in found.items() if state in _UNSETTLED]
 
-    def last_done(self) -> Entry | None:
-        """The last write that can be undone. Raises Unavailable for an entry that cannot be read."""
+    def last_done(self, without: Collection[str | None] = ()) -> Entry | None:
+        """The last write that can be undone, of those `without` some ids. Raises Unavailable for an entry that cannot be read."""
         for identity in reversed(self.ids()):
-            if self.state(identity) is State.DONE:
+            if identity not in without and self.state(identity) is State.DONE:
                 return self._read(identity, State.DONE)
         return None
 

@@ -141,6 +141,14 @@ class Transaction:
                 self._home.drop(self.entry.id)
         return changed
 
+    def is_finished_next(self) -> bool:
+        """Whether the next run goes `forward` with a write that was interrupted; else it goes `back`."""
+        state = self.state()
+        if state is not State.COMMITTED:
+            return state is State.WRITTEN
+        ahead = (Standing.PENDING, Standing.PLACED, Standing.CHANGED_SINCE)
+        return all(self._standing(file) in ahead for file in self.entry.files)
+
     def state(self) -> State | None:
         """How far the write has come by its entry on disk, None where there is none."""
         with self._journal():

@@ -91,6 +91,9 @@ if TYPE_CHECKING:
             bound: there all kinds must be seen so often, and the bind at the next grant is what protects.
             """
 
+        def looked(self) -> float:
+            """When `reclaim` was run last, by whomever, or else the store was made; infinity where there is none yet."""
+
         def reclaimed(self, *, project: str | None = None) -> tuple[Reclaimed, ...]:
             """What was taken back from holders that were gone, the latest first, `KEPT` at most."""
 
@@ -109,6 +112,9 @@ SIGHTINGS = 3
 
 SPACING = 60.0
 """Seconds between two sightings that count: a worktree may be moved, a disk be unmounted for a moment."""
+
+LOOKS_APART = 3600.0
+"""Seconds after which whoever is granted a port looks for holders that are gone: a store must not only grow."""
 
 KEPT = 1000
 """How many reclaimed leases are remembered."""

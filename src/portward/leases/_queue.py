@@ -42,6 +42,23 @@ def queue(path: str, act: str, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def last_look(path: str) -> float:
+    """When the holders of all leases were looked at last: the queue's file has that time. Infinity where there is none."""
+    try:
+        return os.stat(f"{path}-queue").st_mtime
+    except OSError:
+        return float("inf")
+
+
+def note_look(path: str, now: float) -> None:
+    """Remembers that all holders are looked at now. Another user's file can be given the system's time alone (utime(2))."""
+    with suppress(OSError):
+        try:
+            os.utime(f"{path}-queue", (now, now))
+        except PermissionError:
+            os.utime(f"{path}-queue")
+
+
 def locker(path: str) -> str | None:
     """Who has a file locked, as far as proc_locks(5) tells it; None if nobody, or where that is not told."""
     with suppress(OSError, ValueError, IndexError):

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from portward.errors import Unavailable
 from portward.leases import _file, _schema, _trouble
 from portward.leases._grants import Grants, recalled
-from portward.leases._queue import queue
+from portward.leases._queue import last_look, note_look, queue
 from portward.leases._reclaim import Judge
 from portward.model import Reclaimed
 
@@ -144,6 +144,7 @@ class SqliteStore:
             if connection is None:
                 return ()
             rows = connection.execute(f"{_schema.SELECT} WHERE host = ?", (site.host,)).fetchall()
+        note_look(self.path, now)
         judge = Judge(site, is_dead, is_free, now)
         suspects = [lease for row in rows if judge.is_due(lease := _schema.lease(row), *row[-2:])]
         taken: list[Reclaimed] = []
@@ -152,6 +153,10 @@ class SqliteStore:
                 for lease in suspects[start : start + _BATCH]:
                     taken += judge.judged(connection, lease)
         return tuple(taken)
+
+    def looked(self) -> float:
+        """See `LeaseStore.looked`."""
+        return last_look(self.path)
 
     def reclaimed(self, *, project: str | None = None) -> tuple[Reclaimed, ...]:
         """See `LeaseStore.reclaimed`."""

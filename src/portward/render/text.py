@@ -285,7 +285,7 @@ def services(answer: Services) -> Iterator[str]:
     yield f"{answer.project.name} ({answer.project.root})"
     yield from _services(answer.services)
     for report in answer.inactive:
-        claims = [spec.published or "engine's choice" for spec in report.service.claims]
+        claims = [spec.published or "engine's choice" for spec in report.service.entries]
         ports = _list(claims) if claims else "no port"
         yield f"inactive: {report.service.name} ({ports}); --profile activates it"
     yield from partial(answer.rows, answer.skipped)
@@ -299,13 +299,15 @@ def _services(reports: Sequence[ServiceReport]) -> list[str]:
 
 
 def _is_claim(report: PortReport, service: ServiceReport) -> bool:
-    return report.spec in service.service.claims
+    return report.spec in service.service.entries
 
 
 def _port_row(service: ServiceReport, report: PortReport) -> list[str]:
     spec = report.spec
     protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
     host = f"{spec.host_ip or '0.0.0.0'}:{spec.published}" if spec.published else _chosen(report)
+    if service.service.host_network and spec.origin == "compose":
+        host = f"{spec.target} by itself"
     return [
         service.service.name,
         host,

@@ -68,6 +68,8 @@ def _reason(snapshot: Snapshot, service: Service, holders: tuple[Listener, ...])
 
 def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
     """Where else the number of a published port is defined: the variables that it is interpolated from."""
+    if not spec.variables:
+        return ()
     return tuple(
         other
         for other in service.ports
@@ -85,5 +87,5 @@ def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix
         yield Fix(f"{title}, written in {spec.location}", None, True)
         return
     # a number that is changed in one file alone leaves clients behind that still ask for the old one
-    name = f"{service.name}:{spec.target}" if len(service.claims) > 1 and spec.target else service.name
+    name = f"{service.name}:{spec.target}" if len(service.entries) > 1 and spec.target else service.name
     yield Fix(f"{title} in every file that writes it", f"portward set {name}={port} --write", True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from portward.model import Finding, Fix, PortState, Severity, State
 from portward.occupancy import endpoints, occupancy
-from portward.rules.claims import chosen, move, places, transport
+from portward.rules.claims import move, places, transport, wanted
 from portward.wording import shown
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ SEVERITY = Severity.NOTE
 def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each published port that others claim and nobody else holds."""
     running = {_identity(row.container) for row in snapshot.reading.listeners if row.state is not State.CLAIMED}
-    for service, spec in chosen(snapshot):
+    for service, spec in wanted(snapshot):
         rows = tuple(dict.fromkeys(_claims(snapshot, spec)))
         if rows and occupancy(snapshot, service, spec).state is not PortState.TAKEN:
             yield _finding(snapshot, service, spec, rows, max((_severity(row, running) for row in rows), key=_rank))

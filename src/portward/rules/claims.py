@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from portward.model import Fix, Transport
 from portward.rules.address_in_use import definitions
 
@@ -18,23 +20,41 @@ _SERVING = {"", "app", "api", "backend", "client", "dev", "frontend", "http", "h
 
 
 def published(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
-    """What the active services publish by Compose; nothing of a service on the host's network, which publishes nothing."""
+    """What the active services publish by Compose: nothing on the host's network, and nothing without a container."""
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.ports if not service.host_network else ():
+        for spec in service.ports if service.replicas and not service.host_network else ():
             if spec.origin == COMPOSE:
                 yield service, spec
 
 
 def chosen(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
-    """The host ports that somebody chose for this project's services: a number or a range, not the engine's choice.
+    """The host ports that somebody chose for this project's services, as they are written: a number or a whole range.
+
+    Without the engine's choice, and without what processes bind on the host's network themselves, which no file moves.
+    """
+    for service in snapshot.project.services if snapshot.project else ():
+        claims = [] if service.host_network else [spec for spec in service.claims if _is_chosen(spec)]
+        for _, group in groupby(claims, key=lambda spec: (spec.location, spec.span)):
+            first, *others = group
+            ports = [spec.range for spec in (first, *others) if spec.range]
+            whole = f"{min(each.low for each in ports)}-{max(each.high for each in ports)}"
+            yield service, first.replace(published=whole) if others else first
+
+
+def wanted(snapshot: Snapshot) -> Iterator[tuple[Service, PortSpec]]:
+    """Each host port that the services ask for by a number or a range that the engine picks from.
 
     On bare metal a variable may as well name a port of somebody else's (SMTP_PORT, DB_PORT), so only PORT and those that
     speak of a server count.
     """
     for service in snapshot.project.services if snapshot.project else ():
-        for spec in service.claims if not service.host_network else ():
-            if spec.range and (spec.origin == COMPOSE or _serves(spec)):
+        for spec in service.claims:
+            if _is_chosen(spec):
                 yield service, spec
+
+
+def _is_chosen(spec: PortSpec) -> bool:
+    return spec.range is not None and (spec.origin == COMPOSE or _serves(spec))
 
 
 def _serves(spec: PortSpec) -> bool:
@@ -67,7 +87,7 @@ def move(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Fix, ...
 
 def _argument(service: Service, spec: PortSpec) -> str:
     """How a service's port is named on the command line: the target tells several apart."""
-    fixed = [claim for claim in service.claims if claim.origin == COMPOSE]
+    fixed = [entry for entry in service.entries if entry.origin == COMPOSE]
     several = spec in fixed and spec != fixed[0] and spec.target
     argument = f"{service.name}:{spec.target}" if several else service.name
     if all(sign.isalnum() or sign in "._:/-" for sign in argument):

@@ -5,6 +5,8 @@ Why: whichever starts second fails. Compose loads such files without a word.
 Before: `"8080:80"` in one service and `"8080:8080"` in another.
 After:  each publishes a port of its own.
 
+A process on the host's network binds its own port, whatever `ports:` says; a service that is scaled to nothing asks for none.
+
 Ports overlap when transport, number and address do: 127.0.0.1 and 127.0.0.2 do not, nor do tcp and udp. A range from which the
 engine picks one port is only a risk, so a warning.
 """
@@ -31,7 +33,8 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
     for first, second in sorted(_overlapping({index: spec.range for index, (_, spec) in enumerate(claims)})):
         shared = claims[first][1].overlaps(claims[second][1])
         if shared is not None:
-            yield _finding(snapshot, claims[first], claims[second], shared)
+            pair = sorted((claims[first], claims[second]), key=lambda claim: not claim[0].host_network)
+            yield _finding(snapshot, pair[0], pair[1], shared)
 
 
 def _overlapping(ranges: dict[int, PortRange | None]) -> Iterator[tuple[int, int]]:
@@ -49,7 +52,8 @@ def _finding(
 ) -> Finding:
     (service, spec), (other, later) = first, second
     picks = any(entry.range and len(entry.range) > len(shared) for entry in (spec, later)) or len(shared) > 1
-    who = f"{service.name} publishes" if service is other else f"{service.name} and {other.name} publish"
+    verb = "bind" if service.host_network else "publish"
+    who = f"{service.name} publishes" if service is other else f"{service.name} and {other.name} {verb}"
     if picks:
         message = f"{who} overlapping ranges: the engine may pick {shared} twice"
     else:

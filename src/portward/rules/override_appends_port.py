@@ -28,19 +28,18 @@ SEVERITY = Severity.WARNING
 def check(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding for each later entry that leaves an earlier one of another file in force."""
     for service in snapshot.project.services if snapshot.project else ():
-        entries = [spec for spec in service.ports if spec.origin == COMPOSE and spec.range]
-        for index, spec in enumerate(entries):
-            base = next((earlier for earlier in entries[:index] if _joins(earlier, spec)), None)
-            if base is not None:
-                yield _finding(service, base, spec)
+        earlier: dict[tuple[int | None, str, str], list[PortSpec]] = {}
+        for spec in service.ports:
+            if spec.origin == COMPOSE and spec.range:
+                same = earlier.setdefault((spec.target, spec.protocol, spec.host_ip), [])
+                base = next((base for base in same if _joins(base, spec)), None)
+                if base is not None:
+                    yield _finding(service, base, spec)
+                same.append(spec)
 
 
 def _joins(base: PortSpec, over: PortSpec) -> bool:
-    return (
-        base.location.path != over.location.path
-        and (base.target, base.protocol, base.host_ip) == (over.target, over.protocol, over.host_ip)
-        and base.published != over.published
-    )
+    return base.location.path != over.location.path and base.published != over.published
 
 
 def _finding(service: Service, base: PortSpec, over: PortSpec) -> Finding:

@@ -54,7 +54,7 @@ def _container_ports(service: Service) -> list[range]:
 
 def _host_ports(project: Project, service: Service, spec: PortSpec) -> list[range]:
     """The host ports that the reference may mean; none where that cannot be told."""
-    claims = [claim for claim in service.claims if claim is not spec]
+    claims = [service.claim(entry) for entry in service.entries if entry is not spec]
     same = [claim for claim in claims if not set(claim.variables).isdisjoint(spec.variables)]
     meant = same if spec.role is Role.FALLBACK and same else claims
     overridden = set(project.overridden)
@@ -65,12 +65,12 @@ def _host_ports(project: Project, service: Service, spec: PortSpec) -> list[rang
 
 def _finding(service: Service, spec: PortSpec, known: list[range]) -> Finding:
     ports = ", ".join(dict.fromkeys(str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}" for ports in known))
-    side = "listens on" if spec.side is Side.CONTAINER else "is published on"
+    side = "listens on" if spec.side is Side.CONTAINER or service.host_network else "is published on"
     what = _JUDGED[spec.role]
     names = f" for {spec.variables[0]}" if spec.variables else ""
     edit = f"write {known[0][0]} there instead of {spec.published}"
-    if spec.side is Side.HOST and service.claims:
-        edit += f", as in {service.claims[0].location}"
+    if spec.side is Side.HOST and service.entries:
+        edit += f", as in {service.entries[0].location}"
     return Finding(
         rule=RULE,
         severity=SEVERITY,

@@ -18,6 +18,7 @@ from portward.sockets import _btf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _ctypes
     from collections.abc import Callable, Collection, Iterator
 
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
@@ -28,11 +29,11 @@ _BPF_TRACE_ITER = 28
 # prog_type insn_cnt insns license log_level log_size log_buf, prog_name, expected_attach_type, attach_btf_id
 _PROG_LOAD = "=IIQQIIQ8x16s4xI36xI"
 _BPF_FUNC_PROBE_READ_KERNEL, _BPF_FUNC_SEQ_WRITE = 113, 127
-_BPF_FUNC_GET_CURRENT_TASK_BTF, _BPF_FUNC_SOCK_FROM_FILE = 158, 162
+_BPF_FUNC_GET_CURRENT_TASK, _BPF_FUNC_SOCK_FROM_FILE = 35, 162
 
 _META, _TASK, _FILE = 0, 8, 24  # struct bpf_iter__task_file
 _SEQ = 0  # struct bpf_iter_meta
-_UPID_SHIFT, _UPID_NS = 4, 8  # struct upid: 16 bytes, and the number (32 bits) comes first
+_UPID_SHIFT = 4  # struct upid has 16 bytes, and begins with the number
 _RECORD = "=IIQ"  # pid, whether it is just being started, inode
 _CHUNK = 1 << 18
 _LOG_BYTES = 1 << 16
@@ -40,7 +41,7 @@ _ATTEMPTS = 20
 
 _MOVE, _SET, _ADD, _ADD_NUMBER, _AND_NUMBER, _SHIFT_LEFT = 0xBF, 0xB7, 0x0F, 0x07, 0x57, 0x67
 _LOAD8, _LOAD32, _LOAD64, _STORE32, _STORE64 = 0x71, 0x61, 0x79, 0x63, 0x7B
-_JUMP_IF, _JUMP_UNLESS, _JUMP_IF_SAME, _JUMP_UNLESS_SAME, _JUMP_IF_LESS = 0x15, 0x55, 0x1D, 0x5D, 0xAD
+_JUMP_IF, _JUMP_UNLESS, _JUMP_IF_SAME, _JUMP_IF_LESS = 0x15, 0x55, 0x1D, 0xAD
 _CALL, _EXIT = 0x85, 0x95
 
 
@@ -137,14 +138,28 @@ def _system_call(number: int) -> Callable[[int, bytes], int]:
     return bpf
 
 
+def _memory(content: bytes) -> _ctypes.Array[_ctypes._SimpleCData[int]]:
+    """A copy that has an address."""
+    import _ctypes
+
+    class Byte(_ctypes._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "B"
+
+    class Bytes(_ctypes.Array):  # type: ignore[type-arg]
+        _type_ = Byte
+        _length_ = len(content)
+
+    return Bytes.from_buffer_copy(content)
+
+
 def _load(bpf: Callable[[int, bytes], int], kind: int, program: bytes, attach_type: int = 0, attach_to: int = 0) -> int:
     """The descriptor of a program that the kernel took. Raises OSError where we may not, Unusable where it is not sound."""
-    from array import array
+    from _ctypes import addressof
 
-    code, license_ = array("B", program), array("B", b"GPL\0")
+    memory = _memory(program + b"GPL\0")
 
     def load(*logs: int) -> int:
-        places = code.buffer_info()[0], license_.buffer_info()[0]
+        places = addressof(memory), addressof(memory) + len(program)
         return bpf(
             _BPF_PROG_LOAD,
             struct.pack(_PROG_LOAD, kind, len(program) // 8, *places, *logs, b"portward", attach_type, attach_to),
@@ -155,13 +170,12 @@ def _load(bpf: Callable[[int, bytes], int], kind: int, program: bytes, attach_ty
     except OSError as refused:
         if refused.errno == errno.EPERM:
             raise
-        log = array("B", bytes(_LOG_BYTES))
+        log = _memory(bytes(_LOG_BYTES))
         try:
-            return load(1, _LOG_BYTES, log.buffer_info()[0])  # once more, to be told why
+            return load(1, _LOG_BYTES, addressof(log))  # once more, to be told why
         except OSError:
-            raise Unusable(
-                f"the kernel refuses the program: {refused.strerror}", log.tobytes().rstrip(b"\0").decode()
-            ) from None
+            said = bytes(log).rstrip(b"\0").decode(errors="replace")
+            raise Unusable(f"the kernel refuses the program: {refused.strerror}", said) from None
 
 
 class _Assembler:
@@ -203,18 +217,16 @@ def _program(offsets: dict[str, int]) -> bytes:
     """
     code = _Assembler()
     add = code.add
-    context, file, level, namespace, stack = 6, 7, 8, 9, 10  # kept over calls; 1 to 5 are arguments, 0 is the result
+    context, file, level, stack = 6, 7, 8, 10  # kept over calls; 1 to 5 are arguments, 0 is the result
     at = {name: bits // 8 for name, bits in offsets.items()}
 
-    def read_upid(pid: int) -> None:
-        """stack[-16:] = pid->numbers[level]: the number of a process in a pid namespace, and that namespace."""
-        add(_MOVE, 3, level)
-        add(_SHIFT_LEFT, 3, number=_UPID_SHIFT)
-        add(_ADD, 3, pid)
-        add(_ADD_NUMBER, 3, number=at["pid.numbers"])
+    def read(place: int, offset: int, size: int) -> None:
+        """stack[-16:] = so many bytes of the kernel's memory."""
+        add(_MOVE, 3, place)
+        add(_ADD_NUMBER, 3, number=offset)
         add(_MOVE, 1, stack)
         add(_ADD_NUMBER, 1, number=-16)
-        add(_SET, 2, number=16)
+        add(_SET, 2, number=size)
         add(_CALL, number=_BPF_FUNC_PROBE_READ_KERNEL)
         add(_JUMP_UNLESS, 0, at="done", number=0)
 
@@ -226,12 +238,13 @@ def _program(offsets: dict[str, int]) -> bytes:
     add(_CALL, number=_BPF_FUNC_SOCK_FROM_FILE)
     add(_JUMP_IF, 0, at="done", number=0)
 
-    # our own pid namespace: that of whoever reads from the iterator
-    add(_CALL, number=_BPF_FUNC_GET_CURRENT_TASK_BTF)
-    add(_LOAD64, 4, 0, at["task_struct.thread_pid"])
-    add(_LOAD32, level, 4, at["pid.level"])
-    read_upid(4)
-    add(_LOAD64, namespace, stack, -16 + _UPID_NS)
+    # how deep our own pid namespace is: the iterator keeps to that of its reader. Read without types, whose look-up for the
+    # current task takes the verifier a millisecond
+    add(_CALL, number=_BPF_FUNC_GET_CURRENT_TASK)
+    read(0, at["task_struct.thread_pid"], 8)
+    add(_LOAD64, 4, stack, -16)
+    read(4, at["pid.level"], 4)
+    add(_LOAD32, level, stack, -16)
 
     # the process that the task is a thread of
     add(_LOAD64, 4, context, _TASK)
@@ -249,15 +262,15 @@ def _program(offsets: dict[str, int]) -> bytes:
     code.label("told")
     add(_STORE64, stack, 3, -24)
 
-    # its number there
+    # its number in that namespace, which goes first
     add(_LOAD64, 4, 4, at["task_struct.thread_pid"])
     add(_LOAD32, 5, 4, at["pid.level"])
     add(_JUMP_IF_LESS, 5, level, "done")
-    read_upid(4)
-    add(_LOAD64, 1, stack, -16 + _UPID_NS)
-    add(_JUMP_UNLESS_SAME, 1, namespace, "done")
+    add(_SHIFT_LEFT, level, number=_UPID_SHIFT)
+    add(_ADD, level, 4)
+    read(level, at["pid.numbers"], 4)
 
-    # write it with the rest: pid is at its place
+    # then the rest
     add(_LOAD64, 1, stack, -24)
     add(_STORE32, stack, 1, -12)
     add(_LOAD64, 1, file, at["file.f_inode"])

@@ -84,6 +84,15 @@ def _property(name: str) -> Form:
     return form
 
 
+def _is_text(node: Node) -> bool:
+    return isinstance(node, Scalar) and isinstance(node.data, str)
+
+
+def _require_text(node: Scalar) -> None:
+    if not _is_text(node):
+        raise problem(f"a text is expected here, not {node.source or 'nothing'}", node)
+
+
 def _list(node: Node, _branch: Branch) -> Node:
     return sequence((node,), node) if isinstance(node, Scalar) and isinstance(node.data, str) else node
 
@@ -96,7 +105,8 @@ def _dns(node: Node, branch: Branch) -> Node:
 
 
 def _text(node: Node, _branch: Branch) -> Node:
-    return scalar(node.text, node) if isinstance(node, Scalar) else node
+    """Whatever it is as a text: a file that is only extended has not passed the schema."""
+    return scalar(node.text if isinstance(node, Scalar) else "", node)
 
 
 def _names(node: Node, branch: Branch) -> Node:
@@ -126,8 +136,8 @@ def _env_file(node: Node, _branch: Branch) -> Node:
 
 
 def _gpus(node: Node, branch: Branch) -> Node:
-    if isinstance(node, Scalar):
-        return sequence((mapping({"count": node}, node),), node)
+    if _is_text(node):
+        return sequence((mapping({"count": scalar("all", node)}, node),), node)
     return _below(node, branch)
 
 
@@ -159,6 +169,7 @@ def _ssh(node: Node, _branch: Branch) -> Node:
 def _device(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Scalar):
         return node
+    _require_text(node)
     parts = node.text.split(":")
     if len(parts) > 3:
         raise problem(
@@ -175,6 +186,7 @@ def _device(node: Node, _branch: Branch) -> Node:
 def _volume(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Scalar):
         return node
+    _require_text(node)
     try:
         volume = volumes.parse(node.text)
     except volumes.VolumeError as error:

@@ -132,9 +132,10 @@ def command_line(text: str) -> None:
         raise ValueError("a quote, a bracket or a backslash is left open in this command")
 
 
-def _mode(text: str) -> None:
-    if not re.fullmatch(r"[+-]?[0-7]+", text):
-        raise ValueError(f"{text!r} is not a file mode in octal")
+def _mode(node: Node) -> None:
+    _no_fraction(node)
+    if isinstance(node, Scalar) and isinstance(node.data, str) and not re.fullmatch(r"[+-]?[0-7]+", node.data):
+        raise problem(f"{node.text!r} is not a file mode in octal", node)
 
 
 def _device_count(node: Node) -> None:
@@ -287,7 +288,7 @@ _IN_A_SERVICE: dict[str, Check] = {
     **dict.fromkeys(("deploy.resources.limits.cpus", "deploy.resources.reservations.cpus"), _of_texts(real)),
     "deploy.resources.limits.pids": _of_texts(whole),
     "deploy.resources.reservations.generic_resources.*.discrete_resource_spec.value": _of_texts(whole),
-    **dict.fromkeys(("secrets.*.mode", "configs.*.mode", "build.secrets.*.mode"), _of_texts(_mode)),
+    **dict.fromkeys(("secrets.*.mode", "configs.*.mode", "build.secrets.*.mode"), _mode),
     **dict.fromkeys(("extra_hosts", "build.extra_hosts"), _hosts),
     **dict.fromkeys(("environment", "build.args"), _variables),
     "pid": _given,
