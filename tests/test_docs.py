@@ -35,6 +35,7 @@ def test_generated_parts_are_current(path: Path) -> None:
         "rules": generated_docs.rule_table(),
         "servers": generated_docs.server_table(),
         "never-stopped": generated_docs.stop_tables(),
+        "checks": generated_docs.check_list(),
     }
     text = path.read_text("utf-8")
     if "<!-- begin session -->" in text:

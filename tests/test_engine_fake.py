@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward import engine
-from portward.model import ANY, Container, Endpoint, Skipped, Transport
+from portward.model import ANY, Container, Endpoint, Publication, Skipped, Transport
 from tests.conftest import need_root, run_code
 from tests.engine import PretendedEngine, http
 
@@ -93,9 +93,9 @@ def test_running_container() -> None:
     assert found.running
     assert not found.host_network
     assert found.publications == (
-        engine.Publication(Endpoint("0.0.0.0", 8080), 80),
-        engine.Publication(Endpoint("::", 8080, v6only=True), 80),
-        engine.Publication(Endpoint("127.0.0.1", 5353, Transport.UDP), 53),
+        Publication(Endpoint("0.0.0.0", 8080), 80),
+        Publication(Endpoint("::", 8080, v6only=True), 80),
+        Publication(Endpoint("127.0.0.1", 5353, Transport.UDP), 53),
     )
 
 
@@ -154,7 +154,7 @@ def test_podman() -> None:
     host = {key: value for key, value in raw.items() if key != "HostConfig"} | {"Id": "12" * 32, "Ports": None}
     with reading(raw, host) as pretended:
         (web, on_host), _ = engine.read({"DOCKER_HOST": pretended.address})
-    assert web.publications == (engine.Publication(Endpoint(ANY, 18080), 80),)
+    assert web.publications == (Publication(Endpoint(ANY, 18080), 80),)
     assert web.container.project is None
     assert not web.host_network
     assert on_host.host_network

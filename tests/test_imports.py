@@ -20,6 +20,7 @@ ALLOWED = {
     "errors": set(),
     "wording": {"model"},
     "arguments": {"errors", "model", "wording"},
+    "evidence": {"model"},
     "formats": {"arguments", "errors", "model", "wording"},
     "occupancy": {"model", "wording"},
     "remedies": {"model", "wording"},
@@ -29,8 +30,12 @@ ALLOWED = {
     "plan": {"errors", "model", "wording"},
     "symptoms": {"model"},
     "servers": {"errors", "formats", "model", "wording"},
+    "packets": set(),
+    "causes": {"evidence", "model", "packets", "remedies", "wording"},
     "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
+    "containers": {"engine", "errors", "evidence", "model", "wording"},
+    "reach": {"evidence", "model"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
     "probes": {"model", "wording"},
@@ -44,20 +49,27 @@ ALLOWED = {
     "conventions": {"allocate", "catalog", "model"},
     "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
     "waiting": {"answers", "arguments", "catalog", "errors", "identifying", "live", "model", "probes"},
+    "places": {"containers", "errors", "evidence", "live", "model", "reach", "sockets", "wording"},
+    "aiming": {"arguments", "catalog", "errors", "evidence", "model", "places", "wording"},
+    "examining": {
+        "aiming", "answers", "arguments", "catalog", "causes", "errors", "evidence", "identifying", "live", "model", "places",
+        "probes", "reach", "sockets",
+    },
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "ownership": {"model", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "upkeep": {"answers", "errors", "leases", "model"},
     "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
     "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},
     "survey": {"allocate", "answers", "catalog", "identifying", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "explaining",
-        "formats", "identifying", "journal", "leases", "leasing", "live", "model", "ownership", "plan", "preflight", "probes",
-        "processes", "remedies", "rules", "servers", "sockets", "starting", "stopping", "stops", "survey", "symptoms", "waiting",
-        "wording", "workspace",
+        "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "evidence",
+        "examining", "explaining", "formats", "identifying", "journal", "leases", "leasing", "live", "model", "ownership",
+        "plan", "preflight", "probes", "processes", "remedies", "rules", "servers", "sockets", "starting", "stopping", "stops",
+        "survey", "symptoms", "upkeep", "waiting", "wording", "workspace",
     },
-    "render": {"answers", "catalog", "errors", "leasing", "model", "plan", "stops", "wording"},
+    "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wording"},
     "cli": {"answers", "arguments", "conventions", "errors", "leasing", "model", "render", "stops", "ward", "wording"},
     "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
@@ -68,9 +80,11 @@ ALLOWED = {
 PURE = {
     "allocate",
     "catalog",
+    "causes",
     "conventions",
     "formats",
     "occupancy",
+    "packets",
     "plan",
     "remedies",
     "rules",
@@ -79,7 +93,7 @@ PURE = {
     "symptoms",
 }
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
-LOWEST = {"arguments", "errors", "model", "records", "wording"}
+LOWEST = {"arguments", "errors", "evidence", "model", "records", "wording"}
 
 
 def _room(path: Path) -> str:

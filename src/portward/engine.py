@@ -12,7 +12,7 @@ import os
 import time
 
 from portward.errors import Unavailable
-from portward.model import ANY, Container, Endpoint, Skipped, Transport
+from portward.model import ANY, Container, Endpoint, Publication, Skipped, Transport
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -28,13 +28,6 @@ _LARGEST_ANSWER_BYTES = 64 << 20
 _TRANSPORTS = ("tcp", "udp")  # Docker publishes SCTP too
 _NO_ENGINE = "what answers there is not a container engine"
 _HIDING = ("created", "exited", "dead", "restarting")  # states in which the list of containers leaves ports out
-
-
-class Publication(Record):
-    """A host endpoint that a container publishes, and the container's port behind it."""
-
-    endpoint: Endpoint
-    target: int
 
 
 class EngineContainer(Record):
@@ -59,7 +52,7 @@ class Engine:
         Raises Unavailable, with the reason, if the engine cannot be reached, refuses or does not answer in time.
         """
         try:
-            return [self._container(raw, deadline) for raw in self._get("/containers/json?all=1", deadline)]
+            return [self._container(raw, deadline) for raw in self.get("/containers/json?all=1", deadline)]
         except (AttributeError, LookupError, TypeError, ValueError):  # JSON, but not of this shape
             raise Unavailable(_NO_ENGINE) from None
 
@@ -92,7 +85,7 @@ class Engine:
     def _claims(self, identifier: str, deadline: float) -> tuple[Publication, ...]:
         """What a container that is not running will ask for when it is started."""
         try:
-            raw = self._get(f"/containers/{identifier}/json", deadline)
+            raw = self.get(f"/containers/{identifier}/json", deadline)
         except Unavailable:
             if time.monotonic() < deadline:
                 return ()  # removed since it was listed
@@ -108,7 +101,8 @@ class Engine:
             if (binding.get("HostPort") or "").isdecimal() and int(binding["HostPort"]) and protocol in _TRANSPORTS
         )
 
-    def _get(self, path: str, deadline: float) -> Any:
+    def get(self, path: str, deadline: float) -> Any:
+        """The JSON answer to a path. Raises Unavailable, with the reason."""
         try:
             status, body = self.ask("GET", path, deadline)
         except TimeoutError:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from portward.answers import (
         Changes,
         Check,
+        Checkup,
         Explanation,
         Killed,
         RuleDoc,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.conventions import Terms
+    from portward.evidence import Examined
     from portward.journal import Journal
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
@@ -686,6 +688,27 @@ class Portward:
         before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
         draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
         return draft.change(self._journal(), "pin", write)
+
+    def doctor_store(self, *, write: bool = False) -> Checkup:
+        """Whether the lease store is whole, sensible and within reach. Only with `write` is anything put right.
+
+        No lease is lost that can still be read: a damaged file stays beside the new one. Raises Unavailable where a repair is refused.
+        """
+        from portward import upkeep
+
+        return upkeep.checkup(self._leasing().store, self._clock(), write=write)
+
+    def doctor(self, target: str, *, origin: str | None = None) -> Examined:
+        """Why a target cannot be reached: `host:port`, a port, a URL, or the name of a service or a container.
+
+        `origin` is a container or a network namespace to ask from. One connection is made to each address of the target, and nothing
+        is changed. Raises UsageError for what is no target or no place, Unavailable for a place that cannot be entered.
+        """
+        from portward.examining import Examining
+
+        project, unread = self._readable_project()
+        found = Examining(self.live, project, self.environment, self.verify).examine(target, origin)
+        return found.replace(skipped=tuple(dict.fromkeys((*found.skipped, *unread))))
 
     def _leasing(self) -> Leasing:
         from portward.leasing import Leasing

@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "identify": ("reach", "which service answers there, and its version"),
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
+    "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

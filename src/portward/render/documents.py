@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
+    from portward.evidence import Examined
     from portward.leasing import Granted
     from portward.model import (
         Finding,
@@ -236,6 +237,17 @@ def _stop(stop: Stop) -> Document:
         "container": stop.container.name if stop.container else None,
         "unit": stop.unit,
         "remarks": list(stop.remarks),
+    }
+
+
+def examined(answer: Examined) -> Document:
+    return {
+        "target": answer.target,
+        "reachable": answer.reachable,
+        "checks": [{"name": step.name, "ok": step.ok, "detail": step.detail} for step in answer.checks],
+        "cause": answer.cause,
+        "fixes": [_fix(fix) for fix in answer.fixes],
+        "skipped": _skipped(answer.skipped),
     }
 
 

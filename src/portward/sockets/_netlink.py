@@ -44,7 +44,9 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ATTR_BYTECODE, _ATTR_SKV6ONLY = 1, 11
 _HEADER = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
 _REQUEST = Struct("=IHHII BBBBI HH16s16sI8s")  # nlmsghdr, then inet_diag_req_v2
-_ROW = Struct("=16x BB2x 2s2x 16s16x I8x 12x II")  # inet_diag_msg: family, state, port, source, interface; uid, inode
+_ROW = Struct(
+    "=16x BB2x 2s2x 16s16x I8x 4x IIII"
+)  # inet_diag_msg: family, state, port, source, interface; queues; uid, inode
 _ATTR = Struct("=HH")
 _SPORT_EQUALS = Struct("=HHBBHBBH")  # one attribute with two inet_diag_bc_op
 _S_EQ = 11  # INET_DIAG_BC_S_EQ
@@ -53,7 +55,10 @@ _ATTEMPTS = 3
 
 
 class SocketRow(Record):
-    """One socket: `state` as in include/net/tcp_states.h, `v6only` None for IPv4, `inode` 0 when no file belongs to it."""
+    """One socket: `state` as in include/net/tcp_states.h, `v6only` None for IPv4, `inode` 0 when no file belongs to it.
+
+    Of a socket that listens, `waiting` are the connections that wait to be accepted, and `limit` its backlog (sock_diag(7)).
+    """
 
     protocol: int
     state: int
@@ -62,6 +67,8 @@ class SocketRow(Record):
     v6only: bool | None
     uid: int
     inode: int
+    waiting: int = 0
+    limit: int = 0
 
 
 class SockDiag:
@@ -127,7 +134,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _row(message: bytes, protocol: int) -> SocketRow:
-    family, state, port, source, interface, uid, inode = _ROW.unpack_from(message)
+    family, state, port, source, interface, waiting, limit, uid, inode = _ROW.unpack_from(message)
     v6only = None
     if family == socket.AF_INET:
         address = socket.inet_ntop(family, source[:4])
@@ -136,7 +143,7 @@ def _row(message: bytes, protocol: int) -> SocketRow:
         v6only = _v6only(message)
         if interface and address.startswith("fe80:"):
             address = f"{address}%{_interface(interface)}"
-    return SocketRow(protocol, state, address, int.from_bytes(port, "big"), v6only, uid, inode)
+    return SocketRow(protocol, state, address, int.from_bytes(port, "big"), v6only, uid, inode, waiting, limit)
 
 
 def _v6only(message: bytes) -> bool | None:
