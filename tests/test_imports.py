@@ -41,12 +41,13 @@ ALLOWED = {
     "conventions": {"model"},
     "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "workspace"},
     "starting": {"conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "upkeep": {"answers", "errors", "leases", "model"},
     "survey": {"allocate", "answers", "catalog", "live", "model", "occupancy"},
     "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "configuration", "conventions", "errors", "formats", "journal", "leases", "leasing", "live",
         "model", "plan", "preflight", "processes", "remedies", "rules", "servers", "sockets", "starting", "survey", "wording",
-        "workspace",
+        "upkeep", "workspace",
     },
     "render": {"answers", "leasing", "catalog", "errors", "model", "plan", "wording"},  # catalog: the type of its entries
     "cli": {"answers", "arguments", "errors", "leasing", "model", "render", "ward", "wording"},

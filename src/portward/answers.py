@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Service,
         Severity,
         Skipped,
+        StoreCheck,
         Transport,
     )
     from portward.plan import Plan
@@ -123,6 +124,21 @@ class Verified(Record):
     port: int
     whose: str
     listeners: tuple[Listener, ...]
+
+
+class Checkup(Record):
+    """What `doctor` found: whether the target can be used at all, each check as it is now, the first that fails as the cause.
+
+    `done` is what was put right, a sentence each, and `found` the checks before that.
+    """
+
+    target: str
+    reachable: bool
+    checks: tuple[StoreCheck, ...]
+    cause: str | None
+    fixes: tuple[Fix, ...]
+    found: tuple[StoreCheck, ...] = ()
+    done: tuple[str, ...] = ()
 
 
 class Change(Record):

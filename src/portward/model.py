@@ -568,12 +568,16 @@ class Reclaimed(Record):
 
 
 class StoreCheck(Record):
-    """One thing that was looked at in the lease store: whether it is as it should be, what was seen, and the way out."""
+    """One thing that was looked at in the lease store: whether it is as it should be, what was seen, and the way out.
+
+    `repair` is what the store itself can do about it, in words, None where it can do nothing.
+    """
 
     name: str
     ok: bool
     detail: str
     hint: str | None = None
+    repair: str | None = None
 
 
 class Fix(Record):

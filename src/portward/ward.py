@@ -36,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.answers import Changes, Check, RuleDoc, Services, Verified, Who, WhoAnswer
+    from portward.answers import Changes, Check, Checkup, RuleDoc, Services, Verified, Who, WhoAnswer
     from portward.catalog import CatalogEntry
     from portward.change import Session
     from portward.journal import Journal
@@ -563,6 +563,15 @@ class Portward:
         before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
         draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
         return draft.change(self._journal(), "pin", write)
+
+    def doctor_store(self, *, write: bool = False) -> Checkup:
+        """Whether the lease store is whole, sensible and within reach. Only with `write` is anything put right.
+
+        No lease is lost that can still be read: a damaged file stays beside the new one. Raises Unavailable where a repair is refused.
+        """
+        from portward import upkeep
+
+        return upkeep.checkup(self._leasing().store, self._clock(), write=write)
 
     def _leasing(self) -> Leasing:
         from portward.leasing import Leasing

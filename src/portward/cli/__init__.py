@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "starts a command with its ports, which nobody else can have"),
     "verify": ("lease", "is what answers on a port this checkout's own?"),
     "pin": ("lease", "keeps a service on one port, with a reason"),
+    "doctor": ("doctor", "is the lease store sound? puts it right"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

@@ -28,7 +28,8 @@ AS_IT_STANDS = "mode=ro&immutable=1"
 _COPYING = 60.0
 _WAL_BYTES = 1 << 20
 _SHARED = stat.S_ISGID | stat.S_IWGRP
-_PRIVATE, _FOR_GROUP = 0o600, 0o660
+PRIVATE, FOR_GROUP = 0o600, 0o660
+"""The modes of the store's files."""
 
 _REMOTE = {
     0x6969: "NFS",
@@ -59,7 +60,7 @@ def identity(path: str) -> tuple[int, int] | None:
 
 def mode_in(folder: str) -> int:
     """The mode of the store's files in a folder."""
-    return _FOR_GROUP if os.stat(folder).st_mode & _SHARED == _SHARED else _PRIVATE
+    return FOR_GROUP if os.stat(folder).st_mode & _SHARED == _SHARED else PRIVATE
 
 
 def make(path: str) -> None:
@@ -67,7 +68,7 @@ def make(path: str) -> None:
     folder = os.path.dirname(path)
     os.makedirs(folder, 0o700, exist_ok=True)
     status, mode = os.stat(folder), mode_in(folder)
-    if mode == _PRIVATE and os.geteuid() and status.st_uid not in (0, os.geteuid()):
+    if mode == PRIVATE and os.geteuid() and status.st_uid not in (0, os.geteuid()):
         raise PermissionError(errno.EACCES, "the folder is another user's", folder)
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Looks at the SQLite store slowly and from all sides, and rebuilds a damaged one from what can be read."""
+"""Puts the SQLite store right: a damaged one is built anew from what can be read, and the old file is kept beside it."""
 
 from __future__ import annotations
 
@@ -8,123 +8,65 @@ import stat
 import time
 from contextlib import suppress
 
-from portward.errors import Unavailable
-from portward.leases import _file, _queue, _schema, _trouble
-from portward.model import StoreCheck
+from portward.leases import _check, _file, _queue, _rows, _salvage, _schema, _trouble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
-
-    Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 _DAMAGED_KEPT = 3
-_CLOCK_SLACK = 5.0
-_ORDERS = ("host, netns, transport, port", "host DESC, netns DESC, transport DESC, port DESC")
-_REPAIR = "`portward doctor --store` sets it aside, and rebuilds it from what can be read and from its copy"
-
-
-def check(path: str, now: float, patience: float) -> tuple[StoreCheck, ...]:
-    """See `LeaseStore.check`."""
-    found = list(_places(path))
-    try:
-        if _file.identity(path) is None:
-            return (*found, StoreCheck("store", True, f"{path} is not there yet: the first lease makes it"))
-        connection, _again = _file.connect_to_read(path, patience)
-        try:
-            found += _contents(connection, path, now)
-        finally:
-            connection.close()
-    except Unavailable as error:
-        found.append(StoreCheck("store", False, error.message, error.hint))
-    except sqlite3.Error as error:
-        told = _trouble.of_sqlite(error, path, "cannot be read")
-        found.append(StoreCheck("store", False, told.message, told.hint))
-    except OSError as error:
-        told = _trouble.of_system(error, path, "cannot be read")
-        found.append(StoreCheck("store", False, told.message, told.hint))
-    return tuple(found)
-
-
-def _places(path: str) -> Iterator[StoreCheck]:
-    """The file system, what is permitted there, and who has the queue."""
-    folder = _trouble.existing(path)
-    kind = _file.remote(folder)
-    yield StoreCheck(
-        "place",
-        kind is None,
-        f"{path}, on a local file system" if kind is None else f"{path} is on {kind}: other machines may share it",
-        None if kind is None else "keep the leases on this machine: PORTWARD_STORE=sqlite:///PATH",
-    )
-    writable = os.access(folder, os.W_OK | os.X_OK) and (not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK))
-    refused = _trouble.refused(path, "no leases can be recorded")
-    yield StoreCheck(
-        "access", writable, "may be written" if writable else refused.message, None if writable else refused.hint
-    )
-    locker = _queue.locker(f"{path}-queue")
-    yield StoreCheck("queue", True, f"{locker} is writing just now" if locker else "nobody is writing just now")
-
-
-def _contents(connection: sqlite3.Connection, path: str, now: float) -> Iterator[StoreCheck]:
-    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    sound = problems == ["ok"]
-    yield StoreCheck("integrity", sound, "whole" if sound else "; ".join(problems), None if sound else _REPAIR)
-    (leased,) = connection.execute("SELECT count(*) FROM lease").fetchone()
-    (latest,) = connection.execute("SELECT max(granted) FROM lease").fetchone()
-    size = os.stat(path).st_size
-    version = _schema.version(connection, path)
-    yield StoreCheck("leases", True, f"{leased} leases, {size // 1024} KiB, tables of version {version}")
-    ahead = (latest or 0) - now
-    yield StoreCheck(
-        "clock",
-        ahead <= _CLOCK_SLACK,
-        "no lease is from the future" if ahead <= _CLOCK_SLACK else f"a lease is from {ahead:.0f} s in the future",
-        None if ahead <= _CLOCK_SLACK else "the clock was set back: leases with a time to live last that much longer",
-    )
-    copied = _changed(f"{path}-copy")
-    age = "none yet" if copied is None else f"{max(0, now - copied) / 60:.0f} minutes old"
-    yield StoreCheck("copy", True, age)
-
-
-def _changed(path: str) -> float | None:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return None
 
 
 def repair(path: str, now: float, patience: float) -> tuple[str, ...]:
     """See `LeaseStore.repair`. Raises Unavailable where the system refuses, or the file is no lease store."""
     act = "cannot repair the lease store"
-    if _file.identity(path) is None:
+    if not os.path.isdir(os.path.dirname(path)) or (os.path.lexists(path) and not os.path.isfile(path)):
         return ()
     with _trouble.told(path, act), _queue.queue(path, act, patience):
         try:
-            done = list(_modes(path))
-            if not _is_whole(path, patience):
+            done = [*_owners(path), *_swept(path)]
+            if _file.identity(path) is None:
+                done += _restored(path, patience)
+            elif not _is_sound(path, patience):
                 done += _rebuilt(path, now, patience)
+            else:
+                done += _shrunk(path, now, patience)
         except OSError as error:
             raise _trouble.of_system(error, path, act) from error
     return tuple(done)
 
 
-def _modes(path: str) -> Iterator[str]:
-    """Lets a group that shares the folder have the files, if they are ours."""
-    mode = _file.mode_in(os.path.dirname(path))
-    for each in (path, f"{path}-wal", f"{path}-shm", f"{path}-queue"):
-        with suppress(FileNotFoundError):
-            status = os.stat(each)
-            if stat.S_IMODE(status.st_mode) != mode and os.geteuid() in (0, status.st_uid):
-                os.chmod(each, mode)
-                yield f"{each} has mode {mode:o} now"
+def _owners(path: str) -> Iterator[str]:
+    """Gives the files the mode, and as root the owner, that they should have, where we may."""
+    folder = os.path.dirname(path)
+    for each, _why in list(_check.misowned(path)):
+        if os.geteuid() not in (0, os.stat(each).st_uid):
+            continue
+        status, owner, mode = os.stat(each), os.stat(folder).st_uid, _file.mode_in(folder)
+        if mode == _file.PRIVATE and status.st_uid != owner:
+            os.chown(each, owner, -1)
+            yield f"{each} belongs to user {owner} now"
+        if stat.S_IMODE(status.st_mode) != mode:
+            os.chmod(each, mode)
+            yield f"{each} has mode {mode:o} now"
 
 
-def _is_whole(path: str, patience: float) -> bool:
+def _swept(path: str) -> Iterator[str]:
+    for each in list(_check.leftovers(path)):
+        os.unlink(each)
+        yield f"{each} is removed: an interrupted process had left it"
+
+
+def _is_sound(path: str, patience: float) -> bool:
+    """Whether all of the file can be read, and nothing in it contradicts the rest."""
     try:
         connection, _again = _file.connect_to_read(path, patience)
         try:
-            return [row[0] for row in connection.execute("PRAGMA integrity_check(1)")] == ["ok"]
+            if [row[0] for row in connection.execute("PRAGMA integrity_check(1)")] != ["ok"]:
+                return False
+            if _schema.version(connection, path) < len(_schema.MIGRATIONS):
+                return True
+            return next(_rows.contradictions(connection), None) is None
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
@@ -133,22 +75,20 @@ def _is_whole(path: str, patience: float) -> bool:
         return False
 
 
+def _restored(path: str, patience: float) -> Iterator[str]:
+    """The store from its copy, where it is gone itself."""
+    copied = _salvage.readable(f"{path}-copy", _file.AS_IT_STANDS, patience)
+    if copied.leases:
+        new, (_kept, added) = _built(path, _rows.Rows(), copied, patience)
+        os.replace(new, path)
+        yield f"the store was gone: it has the {added} leases of its copy again, some of which may have been released"
+
+
 def _rebuilt(path: str, now: float, patience: float) -> Iterator[str]:
-    saved = _readable(path, "mode=rw", patience)
-    copied = _readable(f"{path}-copy", _file.AS_IT_STANDS, patience)
-    new = f"{path}-new"
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.unlink(new + suffix)
-    _file.make(new)
-    connection = _file.connect_to_write(new, patience)
-    try:
-        kept = _filled(connection, saved)
-        added = _filled(connection, copied)
-        _file.require_whole(connection)
-    finally:
-        connection.close()  # and its log is in it
-    aside = f"{path}-damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
+    saved = _saved(path, patience)
+    copied = _salvage.readable(f"{path}-copy", _file.AS_IT_STANDS, patience)
+    new, (kept, added) = _built(path, saved, copied, patience)
+    aside = _unused_name(path, now)
     _exchange(path, new, aside)
     yield f"the damaged store is set aside as {aside}"
     if kept or added:
@@ -157,31 +97,31 @@ def _rebuilt(path: str, now: float, patience: float) -> Iterator[str]:
         yield "nothing of it could be read, and there is no copy: the store is empty now, and nobody has a port leased"
 
 
-def _readable(path: str, flags: str, patience: float) -> Rows:
-    """All rows that can be read, from both ends of the table, by their key."""
-    rows: Rows = {}
-    if _file.identity(path) is None:
-        return rows
-    connection = _file.connect(path, patience, flags)
+def _saved(path: str, patience: float) -> _rows.Rows:
+    found = _salvage.readable(path, "mode=rw", patience)
+    return found if found.leases else _salvage.behind_the_head(path, patience)
+
+
+def _built(path: str, saved: _rows.Rows, copied: _rows.Rows, patience: float) -> tuple[str, tuple[int, int]]:
+    """A new store beside the old one: its path, how many leases were saved, and how many more came from the copy."""
+    new = f"{path}-new"
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(new + suffix)
+    _file.make(new)
+    connection = _file.connect_to_write(new, patience)
     try:
-        for order in _ORDERS:
-            with suppress(sqlite3.DatabaseError):
-                for row in connection.execute(f"SELECT {_schema.COLUMNS} FROM lease ORDER BY {order}"):
-                    with suppress(ValueError, TypeError, AttributeError):  # damaged in itself
-                        _schema.lease(row)
-                        rows[row[:4]] = row
+        counts = _rows.fill(connection, saved, copied)
+        _file.require_whole(connection)
     finally:
-        connection.close()
-    return rows
+        connection.close()  # and its log is in it
+    return new, counts
 
 
-def _filled(connection: sqlite3.Connection, rows: Rows) -> int:
-    """How many of the rows are new: on a port, and for a holder, that has none yet."""
-    connection.execute("BEGIN IMMEDIATE")
-    statement = f"INSERT OR IGNORE INTO lease ({_schema.COLUMNS}) VALUES ({_schema.MARKS})"
-    added = sum(connection.execute(statement, row).rowcount for row in rows.values())
-    connection.execute("COMMIT")
-    return added
+def _unused_name(path: str, now: float) -> str:
+    """A name for the old file. Two repairs in one second have two names."""
+    aside = f"{path}-damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
+    return _unused_name(path, now + 1) if os.path.lexists(aside) else aside
 
 
 def _exchange(path: str, new: str, aside: str) -> None:
@@ -197,3 +137,24 @@ def _exchange(path: str, new: str, aside: str) -> None:
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, each + suffix))
+
+
+def _shrunk(path: str, now: float, patience: float) -> Iterator[str]:
+    """Puts right what a sound store has beside it: waste, and a copy that is damaged."""
+    wrong = {check.name for check in _check.check(path, now, patience) if check.repair}
+    if "size" in wrong:
+        connection = _file.connect_to_write(path, patience)
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+        yield f"{path} has {os.stat(path).st_size >> 10} KiB now"
+    if "copy" in wrong:
+        os.unlink(f"{path}-copy")
+        connection, _again = _file.connect_to_read(path, patience)
+        try:
+            _file.copy(connection, path, now)
+        finally:
+            connection.close()
+        yield f"{path}-copy was damaged: it is made anew"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 
 from portward.errors import Unavailable
 from portward.model import Holder, Lease, LeaseKind, ProcessId, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from typing import Any
 
@@ -112,7 +112,16 @@ def row(lease: Lease) -> tuple[Any, ...]:
 
 
 def lease(values: Sequence[Any]) -> Lease:
-    """The lease of a row of `COLUMNS`; more values may follow."""
+    """The lease of a row of `COLUMNS`; more values may follow. Raises sqlite3.Error, as for a damaged file, for what is none."""
+    try:
+        return _lease(values)
+    except (ValueError, TypeError, AttributeError) as error:
+        told = sqlite3.DatabaseError(f"what stands for port {values[3]!r} is no lease: {error}")
+        told.sqlite_errorname = "SQLITE_CORRUPT"
+        raise told from error
+
+
+def _lease(values: Sequence[Any]) -> Lease:
     host, netns, transport, port, project, worktree, service, instance, slot, process, pid, ticks, uid, user = values[
         :14
     ]

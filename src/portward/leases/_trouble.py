@@ -82,7 +82,7 @@ def damaged(path: str, what: str) -> Unavailable:
     """The file is no database, or not a whole one."""
     return Unavailable(
         f"the lease store {path} is damaged: {what}",
-        hint="`portward doctor --store` sets it aside, and rebuilds it from what can be read and from its copy",
+        hint="`portward doctor --store --write` sets it aside, and rebuilds it from what can be read and from its copy",
     )
 
 

@@ -132,7 +132,7 @@ class SqliteStore:
             rows = connection.execute(
                 f"{_schema.SELECT}{where} ORDER BY host, netns, port, transport", (*values, *(few or ()))
             ).fetchall()
-        found = map(_schema.lease, rows)
+            found = [_schema.lease(row) for row in rows]
         return tuple(found) if ports is few else tuple(lease for lease in found if lease.port in set(ports or ()))
 
     def reclaim(
@@ -162,13 +162,13 @@ class SqliteStore:
             rows = connection.execute(
                 f"SELECT {_schema.COLUMNS}, why, at FROM reclaimed{where} ORDER BY id DESC", values
             ).fetchall()
-        return tuple(Reclaimed(_schema.lease(row), *row[-2:]) for row in rows)
+            return tuple(Reclaimed(_schema.lease(row), *row[-2:]) for row in rows)
 
     def check(self, now: float) -> tuple[StoreCheck, ...]:
         """See `LeaseStore.check`."""
-        from portward.leases import _repair
+        from portward.leases import _check
 
-        return _repair.check(self.path, now, self._patience)
+        return _check.check(self.path, now, self._patience)
 
     def repair(self, now: float) -> tuple[str, ...]:
         """See `LeaseStore.repair`."""
