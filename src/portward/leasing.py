@@ -292,11 +292,10 @@ class Leasing:
 
     def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
         """The wanted port with what the project's files declare for it."""
-        service = project.service(wanted.service) if project else None
-        for spec in service.claims if service else ():
-            if wanted.instance in ("", str(spec.target)):
-                return wanted.replace(spec=spec)
-        return wanted
+        same = [each for each in declared_ports(project) if each.service == wanted.service]
+        exact = [each for each in same if each.instance == wanted.instance]
+        by_target = [each for each in same if each.spec and wanted.instance == str(each.spec.target)]
+        return next((wanted.replace(spec=each.spec) for each in (*exact, *by_target)), wanted)
 
     def _offers(
         self,

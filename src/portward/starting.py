@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from portward.conventions import main_service, variables
+from portward.composing import names_files, runs_compose
+from portward.conventions import main_service
 from portward.errors import UsageError
 from portward.leasing import Terms
 from portward.processes import Launch, run
@@ -15,9 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from portward.composing import Composer
     from portward.leasing import Leasing
     from portward.live import Live
-    from portward.model import Listener, Project
+    from portward.model import Listener
 
 
 class Starting:
@@ -27,14 +29,15 @@ class Starting:
         self,
         leasing: Leasing,
         live: Live,
-        project: Project | None,
+        composer: Composer,
         environment: Mapping[str, str],
         script: Callable[[str, str], str | None],
         tell: Callable[[str], None],
     ) -> None:
         self._leasing = leasing
         self._live = live
-        self._project = project
+        self._composer = composer
+        self._project = composer.project
         self._environment = environment
         self._script = script
         self._tell = tell
@@ -90,10 +93,19 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held on this system"
         self._tell(f"{service} -> {prepared.port} ({how})")
-        told = variables(self._project, ports, self._leasing.checkout.linked)
+        told = self._composer.told(granted.leases)
+        self._project = told.project
+        for remark in told.remarks:
+            self._tell(remark)
+        if runs_compose(command):  # PORT is whatever the project's files make of it
+            told_last = told.values
+            if "COMPOSE_FILE" in told.values and names_files(command):
+                self._tell("`-f` passes over the file that moves fixed ports: COMPOSE_FILE names it")
+        else:
+            told_last = prepared.environment
         return Launch(
             prepared.command,
-            {**self._environment, **told, **prepared.environment},
+            {**self._environment, **told.values, **prepared.environment, **told_last},
             prepared.port,
             held,
             handed,

@@ -1,0 +1,155 @@
+"""Two git worktrees of the worked example up at one time under a real engine, and no file changed by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import need
+from tests.engine import REAL, Answer, Docker, clean_environment, compose_program, wait_for
+from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DEFAULT = re.compile(r"\$\{(\w+):-\d+\}")
+
+
+class Tree:
+    """One working tree. `values` are what `portward env` tells it."""
+
+    def __init__(self, docker: Docker, folder: Path) -> None:
+        self.docker = docker
+        self.folder = folder
+        self.values: dict[str, str] = {}
+
+    def portward(self, *words: str) -> Answer:
+        """Asks Portward in this tree, in a shell that has evaluated `env` if that was asked."""
+        state = str(self.folder.parent / "state")
+        return self.docker.portward(*words, folder=self.folder, XDG_STATE_HOME=state, **self.values)
+
+    def evaluate(self) -> None:
+        answer = self.portward("env")
+        assert answer.status == 0, answer.text
+        self.values = answer.document
+
+    def compose(self, *words: str) -> str:
+        return self.docker.compose(*words, folder=self.folder, **self.values)
+
+    def ports(self) -> dict[str, int]:
+        """The leased port behind each of the example's variables."""
+        return {
+            name: int(self.values[f"{service}:{target}".replace("-", "_").replace(":", "_").upper() + "_PORT"])
+            if (service, target) == ("open-webui", 1234)
+            else int(self.values[f"{service.replace('-', '_').upper()}_PORT"])
+            for name, (service, target) in VARIABLES.items()
+        }
+
+    def status(self) -> str:
+        """What git says is changed here, ignored files too."""
+        return _git(self.folder, "status", "--porcelain", "--ignored")
+
+
+@pytest.fixture(params=["with variables", "with fixed ports"])
+def trees(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
+    """The example as a repository on ports of its own, and a linked worktree of it. Its services are stand-ins."""
+    docker = Docker.of(REAL)
+    folder = tmp_path / "nexus"
+    shutil.copytree(NEXUS, folder)
+    first = free_ports(len(VARIABLES), free_port)
+    ports = {name: first + step for step, name in enumerate(VARIABLES)}
+    fixed = request.param == "with fixed ports"
+
+    def written(found: re.Match[str]) -> str:
+        port = ports[found[1]]
+        return str(port) if fixed else f"${{{found[1]}:-{port}}}"
+
+    (folder / ".env").write_text("" if fixed else "".join(f"{name}={port}\n" for name, port in ports.items()))
+    file = folder / "docker-compose.yml"
+    text = _DEFAULT.sub(written, file.read_text())
+    file.write_text(text.replace("name: nexus\n", f"name: nexus-{secrets.token_hex(4)}\n"))
+    services = {name: Stack._stand_in(*targets) for name, targets in TARGETS.items()}
+    (folder / "docker-compose.override.yml").write_text(json.dumps({"services": services}))
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", "--force", ".")
+    _git(folder, "commit", "--quiet", "-m", "start")
+    _git(folder, "worktree", "add", "--quiet", str(tmp_path / "feature"))
+    with ExitStack() as started:
+        both = Tree(docker, folder), Tree(docker, tmp_path / "feature")
+        for tree in both:
+            tree.evaluate()
+            started.callback(tree.compose, "down", "--volumes", "--timeout", "0")
+        yield both
+
+
+def _git(folder: Path, *words: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    command = [need("git"), "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _whose(tree: Tree, ports: dict[str, int]) -> set[str]:
+    answer = tree.portward("verify", *map(str, ports.values()))
+    assert [row["port"] for row in answer.document["ports"]] == list(ports.values())
+    found = {row["whose"] for row in answer.document["ports"]}
+    assert answer.status == (0 if found == {"mine"} else 1)
+    return found
+
+
+def test_two_worktrees_are_up_at_once(trees: tuple[Tree, Tree]) -> None:
+    """Each on ports of its own, all of them answering; `verify` tells the two apart on every port, git sees no change."""
+    primary, linked = trees
+    for tree in trees:
+        tree.compose("up", "--detach")
+    mine, others = primary.ports(), linked.ports()
+    assert len({*mine.values(), *others.values()}) == 2 * len(VARIABLES)
+    for port in (*mine.values(), *others.values()):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+            assert response.read() == b"stand-in\n"
+    assert (_whose(primary, mine), _whose(primary, others)) == ({"mine"}, {"other-worktree"})
+    assert (_whose(linked, others), _whose(linked, mine)) == ({"mine"}, {"other-worktree"})
+    for tree in trees:
+        states = {port["state"] for service in tree.portward("services").document["services"] for port in service["ports"]
+                  if port["from"] == "compose"}  # fmt: skip
+        assert states == {"running"}
+        assert tree.status() == ""
+        kept = tree.values
+        tree.evaluate()
+        assert tree.values == kept
+
+
+def test_run_starts_the_second_one_beside_the_first(trees: tuple[Tree, Tree]) -> None:
+    """`run -- docker compose up` is told the same as `env`: the stack comes up on its own ports, and ends with the command."""
+    primary, linked = trees
+    primary.compose("up", "--detach")
+    environment = clean_environment(DOCKER_HOST=linked.docker.host, XDG_STATE_HOME=str(linked.folder.parent / "state"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portward", "run", "--", compose_program(), "up"],
+        cwd=linked.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    others, seen = linked.ports(), set[str]()
+    try:
+        wait_for(lambda: process.poll() is not None or _whose(linked, others) == {"mine"}, 120)
+        seen = _whose(primary, others)
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert seen == {"other-worktree"}, said
+    assert "somebody else" not in said, said
+    assert linked.status() == ""
