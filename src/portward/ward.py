@@ -509,6 +509,31 @@ class Portward:
         told = self._composer(leasing).told(granted.leases)
         return dict(told.values), (*granted.remarks, *told.remarks)
 
+    def env_into(self, path: str, *, write: bool = False) -> Changes:
+        """The same variables at the end of a file of the project, between marks. Only with `write` is it written.
+
+        Raises UsageError for a file that git tracks, or that is not this working tree's alone, and as `env` and `set_ports` do.
+        """
+        from portward import filling
+        from portward.change import Draft, Texts
+
+        files = self._project_files()
+        filling.require_own(files.root, path)
+        values, remarks = self.env()
+        texts = Texts(files)
+        before = texts(path) if os.path.exists(os.path.join(files.root, path)) else ""
+        draft = Draft(texts, {path: filling.filled(before, values, path)})
+        return draft.change(self._journal(), "env", write, (*remarks, *filling.remarks(files.root, path)))
+
+    def git_hook(self, *, remove: bool = False, write: bool = False) -> Changes:
+        """The git hook that runs `env_into` in a new linked worktree; with `remove`, without it. Only with `write` is it changed.
+
+        Raises Unavailable outside of a git repository, NoPlan for a hook that is no shell script.
+        """
+        from portward import githook
+
+        return githook.plan(self.root or self._folder, remove=remove, write=write)
+
     def run(
         self,
         command: Sequence[str],
