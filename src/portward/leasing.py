@@ -162,7 +162,7 @@ class Leasing:
         remarks: tuple[str, ...] = ()
         try:
             self.store.reclaim(
-                self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
+                self._site, lambda lease: here.why_gone(lease, self._site), self._live.can_bind, self._clock()
             )
             remarks = tuple(
                 f"{gone.lease.port} of {gone.lease.holder.service} ({gone.lease.holder.worktree}) was taken back: {gone.why}"
@@ -176,7 +176,9 @@ class Leasing:
     def _told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
         here_now = [lease for lease in leases if (lease.host, lease.netns) == (self._site.host, self._site.netns)]
         live = {lease.port for lease in here_now if not self._live.is_free(lease.port, lease.transport)}
-        return Granted(tuple(leases), frozenset(live), tuple(remarks))
+        return Granted(
+            tuple(leases), frozenset(live), (*remarks, *([self._live.unproved] if self._live.unproved else []))
+        )
 
     def _request(
         self,
@@ -214,7 +216,7 @@ class Leasing:
         full = [each if each.spec else self._known(each, project) for each in wanted]
         alone = terms.ports is None and terms.count == 1
         decided = [list(self._decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)]
-        reading = self._live.read(udp=True, owners=False)
+        reading = self._live.seen()
         mine = self._own_ports(reading, project, {port for each in decided for ports in each for port in ports})
         snapshot = Snapshot(
             reading,
@@ -238,13 +240,15 @@ class Leasing:
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
-            return self._unrecorded(requests, is_free, error)
+            return self._unrecorded(requests, is_free, error, self._unseen(reading))
         moved = [
             f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"
             for lease in leases
             if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
         ]
-        return self._told(leases, moved).replace(new=frozenset(lease.token for lease in leases if lease.granted == now))
+        return self._told(leases, [*moved, *self._unseen(reading)]).replace(
+            new=frozenset(lease.token for lease in leases if lease.granted == now)
+        )
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
@@ -265,7 +269,11 @@ class Leasing:
         }
 
     def _unrecorded(
-        self, requests: Sequence[LeaseRequest], is_free: Callable[[int, Transport], bool], error: Unavailable
+        self,
+        requests: Sequence[LeaseRequest],
+        is_free: Callable[[int, Transport], bool],
+        error: Unavailable,
+        unseen: Sequence[str],
     ) -> Granted:
         """An answer where nothing can be written: ports that are free now, promised by nobody."""
         now, chosen = self._clock(), set[int]()
@@ -289,7 +297,16 @@ class Leasing:
                         )
                         for port in group
                     )
-        return Granted(tuple(leases), remarks=(f"not recorded, so not promised: {error.message}",))
+        return self._told(leases, [f"not recorded, so not promised: {error.message}", *unseen])
+
+    def _unseen(self, reading: Reading) -> list[str]:
+        """What may have the granted ports without being seen from here."""
+        found = [f"not seen: {skipped.what}: {skipped.reason}" for skipped in reading.skipped]
+        if self._site.netns:
+            found.append(
+                f"in a network namespace of its own ({self._site.netns}): who listens on the machine is not seen here"
+            )
+        return found
 
     def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
         """The wanted port with what the project's files declare for it."""

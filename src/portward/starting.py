@@ -6,7 +6,7 @@ import os
 
 from portward.composing import names_files, runs_compose
 from portward.conventions import main_service
-from portward.errors import UsageError
+from portward.errors import BindRefused, UsageError
 from portward.leasing import Terms
 from portward.processes import Launch, run
 from portward.servers import prepare
@@ -87,11 +87,11 @@ class Starting:
         prepared = prepare(command, by_name[service], ports=by_name, socket=socket, scripts=self._script)
         for note in prepared.notes:
             self._tell(note)
-        held = hold.Hold.take(prepared.port) if hold.SUPPORTED else None
+        held = self._held(prepared.port)
         handed = held.listening(prepared.handover.host) if held and prepared.handover else None
         if prepared.handover and handed is None:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
-        how = "socket handed over" if handed else "held until it binds" if held else "not held on this system"
+        how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
         told = self._composer.told(granted.leases)
         self._project = told.project
@@ -112,6 +112,17 @@ class Starting:
             announced=prepared.handover is not None and prepared.handover.announced,
             known=prepared.server is not None,
         )
+
+    def _held(self, port: int) -> hold.Hold | None:
+        """A hold on the port; none where the system has none, or a sandbox denies every bind: the command will say so itself."""
+        if not hold.SUPPORTED:
+            return None
+        try:
+            return hold.Hold.take(port)
+        except BindRefused:
+            if not self._live.unproved:
+                raise
+            return None
 
 
 def script(folder: str, name: str) -> str | None:

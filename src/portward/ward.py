@@ -285,7 +285,7 @@ class Portward:
         key = f"find\0{self.root or self._folder}"
         request = PortRequest(key, asked, preferred, count, contiguous, transport)
         reserved = () if ports else self.live.reserved()
-        snapshot = Snapshot(self.live.read(udp=True, owners=False), self._clock(), reserved=reserved, settings=settings)
+        snapshot = Snapshot(self.live.seen(), self._clock(), reserved=reserved, settings=settings)
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
             if all(self.live.is_free(port, transport) for port in group):
