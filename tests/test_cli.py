@@ -442,6 +442,7 @@ EVERY_VERB = {
     "verify": ["1"],
     "pin": ["web=5000", "--reason", "why"],
     "undo": ["--dry-run"],
+    "doctor": ["--store"],
     "find": [],
     "catalog": ["5000"],
 }
