@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -17,7 +18,7 @@ import pytest
 
 from tests.conftest import need
 from tests.engine import REAL, Answer, Docker, clean_environment, compose_program, wait_for
-from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, free_ports
+from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,17 +30,17 @@ _DEFAULT = re.compile(r"\$\{(\w+):-\d+\}")
 
 
 class Tree:
-    """One working tree. `values` are what `portward env` tells it."""
+    """One working tree. `own` is what chooses its state and store, `values` are what `portward env` tells it."""
 
-    def __init__(self, docker: Docker, folder: Path) -> None:
+    def __init__(self, docker: Docker, folder: Path, store: Path) -> None:
         self.docker = docker
         self.folder = folder
+        self.own = {"XDG_STATE_HOME": str(folder.parent / "state"), "PORTWARD_STORE": f"sqlite://{store}"}
         self.values: dict[str, str] = {}
 
     def portward(self, *words: str) -> Answer:
         """Asks Portward in this tree, in a shell that has evaluated `env` if that was asked."""
-        state = str(self.folder.parent / "state")
-        return self.docker.portward(*words, folder=self.folder, XDG_STATE_HOME=state, **self.values)
+        return self.docker.portward(*words, folder=self.folder, **self.own, **self.values)
 
     def evaluate(self) -> None:
         answer = self.portward("env")
@@ -71,14 +72,21 @@ class Tree:
         return _git(self.folder, "status", "--porcelain", "--ignored")
 
 
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all workers of this run: their stacks are up at one time."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "worktrees" / "leases.db"
+
+
 @pytest.fixture(params=["with variables", "with fixed ports"])
-def trees(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
+def trees(request: pytest.FixtureRequest, tmp_path: Path, store: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
     """The example as a repository on ports of its own, and a linked worktree of it. Its services are stand-ins."""
     docker = Docker.of(REAL)
     folder = tmp_path / "nexus"
     shutil.copytree(NEXUS, folder)
-    first = free_ports(len(VARIABLES), free_port)
-    ports = {name: first + step for step, name in enumerate(VARIABLES)}
+    free = (port for port in range(free_port, 1024, -16) if is_free(port, 1))  # no other worker of this run has these
+    ports = dict(zip(VARIABLES, free, strict=False))
     fixed = request.param == "with fixed ports"
 
     def written(found: re.Match[str]) -> str:
@@ -96,7 +104,7 @@ def trees(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Ite
     _git(folder, "commit", "--quiet", "-m", "start")
     _git(folder, "worktree", "add", "--quiet", str(tmp_path / "feature"))
     with ExitStack() as started:
-        both = Tree(docker, folder), Tree(docker, tmp_path / "feature")
+        both = Tree(docker, folder, store), Tree(docker, tmp_path / "feature", store)
         for tree in both:
             tree.evaluate()
             started.callback(tree.compose, "down", "--volumes", "--timeout", "0")
@@ -151,7 +159,7 @@ def test_run_starts_the_second_one_beside_the_first(trees: tuple[Tree, Tree]) ->
     """`run -- docker compose up` is told the same as `env`: the stack comes up on its own ports, and ends with the command."""
     primary, linked = trees
     primary.compose("up", "--detach")
-    environment = clean_environment(DOCKER_HOST=linked.docker.host, XDG_STATE_HOME=str(linked.folder.parent / "state"))
+    environment = clean_environment(DOCKER_HOST=linked.docker.host, **linked.own)
     process = subprocess.Popen(
         [sys.executable, "-m", "portward", "run", "--", compose_program(), "up"],
         cwd=linked.folder,
