@@ -129,7 +129,8 @@ _PAIRED = st.sampled_from(["9000-9002:90-92", "9100-9101:90-91/udp", "127.0.0.1:
 _ENTRIES = st.lists(_SHORT | _LONG | _PAIRED, max_size=4)
 
 
-@settings(max_examples=max(10, EXAMPLES // 2), deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)
+@settings(max_examples=max(10, EXAMPLES // 8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     services=st.lists(_ENTRIES, min_size=1, max_size=3),
     more=st.lists(_ENTRIES, max_size=2),
@@ -354,6 +355,16 @@ def test_a_generated_file_that_is_not_needed_any_more_goes(
     (linked / "compose.yaml").write_text('services: {web: {image: x, ports: ["${WEB_PORT:-8000}:80"]}}\n')
     monkeypatch.setenv("COMPOSE_FILE", chosen)
     assert _env(capsys, linked)["COMPOSE_FILE"] == str(linked / "compose.yaml")
+    assert not generated.exists()
+
+
+def test_the_file_of_a_tree_that_is_gone_goes(trees: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """When another one is made: what was generated does not only grow."""
+    primary, linked = trees
+    generated = Path(_env(capsys, linked)["COMPOSE_FILE"].split(":")[-1])
+    _git(primary, "worktree", "move", str(linked), f"{linked}-2")
+    other = Path(_env(capsys, Path(f"{linked}-2"))["COMPOSE_FILE"].split(":")[-1])
+    assert other.exists()
     assert not generated.exists()
 
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portward.cli import main
@@ -263,6 +263,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=1
 _VALUES = st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True), _TEXTS, max_size=4)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=_VALUES)
 def test_any_value_comes_back_from_dotenv_and_mise(values: dict[str, str]) -> None:
     """As Compose and as TOML read it."""

@@ -101,7 +101,7 @@ def arrange(
         return Arrangement(values, after)
     from portward.formats.compose.override import override
 
-    about = f"Made by Portward for {checkout.worktree}: the ports that are leased to it.\nWritten anew by `portward env` and `portward run`."
+    about = f"Made by Portward for {checkout.worktree}\nThe ports that are leased to it. Written anew by `portward env` and `portward run`."
     return Arrangement(values, after, override(moved, renamed, about))
 
 

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+BEGIN = "# Made by Portward for "
+"""How a generated file begins; the rest of its first line is the working tree that it was made for."""
 _SEPARATORS = (":", ";", "|", ",", "\n")
 
 
@@ -25,7 +27,10 @@ class Generated:
         self.path = os.path.join(folder, name)
 
     def write(self, text: str) -> None:
-        """Puts the text into the file, at once or not at all. Raises Unavailable where the system refuses."""
+        """Puts the text into the file, at once or not at all. Raises Unavailable where the system refuses.
+
+        Files of working trees that are gone are taken away: they would only become more.
+        """
         with suppress(OSError, UnicodeDecodeError), open(self.path, encoding="utf-8") as file:
             if file.read() == text:
                 return
@@ -35,6 +40,7 @@ class Generated:
             with open(part, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(part, self.path)
+            self._tidy()
         except OSError as error:
             with suppress(OSError):
                 os.unlink(part)
@@ -42,6 +48,15 @@ class Generated:
                 f"{self.path} cannot be written: {error.strerror}",
                 hint="XDG_STATE_HOME chooses another place for Portward's own files",
             ) from error
+
+    def _tidy(self) -> None:
+        for name in os.listdir(self._folder):
+            path = os.path.join(self._folder, name)
+            with suppress(OSError, UnicodeDecodeError):
+                with open(path, encoding="utf-8") as file:
+                    tree = file.readline().removeprefix(BEGIN).rstrip("\n")
+                if tree.startswith("/") and not os.path.lexists(tree):
+                    os.unlink(path)
 
     def remove(self) -> None:
         """Takes the file away, if there is one and the system lets us."""

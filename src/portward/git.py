@@ -24,6 +24,11 @@ def hooks_folder(root: str) -> str:
     return above if name == "_" and os.path.basename(above) == ".husky" else path
 
 
+def has_own_hooks_folder(root: str) -> bool:
+    """Whether core.hooksPath says where the hooks are: then others may have the same ones."""
+    return _asked(root, "config", "--get", "core.hooksPath")[0] == 0
+
+
 def is_tracked(root: str, path: str) -> bool:
     """Whether git has a file (relative to the folder) in its index. False where there is no git, or no repository."""
     try:

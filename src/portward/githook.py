@@ -70,7 +70,7 @@ def _removed(before: str | None, path: str) -> str:
 
 def _remarks(root: str, path: str) -> list[str]:
     found = []
-    if not path.startswith((f"{root}/", f"{os.path.dirname(os.path.dirname(path))}/hooks/")) or "/.git/" not in path:
+    if git.has_own_hooks_folder(root):
         found.append(
             f"core.hooksPath: {os.path.dirname(path)} may have the hooks of other repositories, or of everybody"
         )
@@ -87,6 +87,7 @@ def _by_hand() -> str:
 
 def _write(path: str, text: str) -> None:
     """Puts the script in place at once, executable; an empty text takes it away."""
+    path = os.path.realpath(path)
     part = f"{path}.portward-{os.getpid()}"
     try:
         if not text:
@@ -97,7 +98,7 @@ def _write(path: str, text: str) -> None:
         with open(part, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(part, mode | (mode & 0o444) >> 2)
-        os.replace(part, os.path.realpath(path))
+        os.replace(part, path)
     except OSError as error:
         with suppress(OSError):
             os.unlink(part)
