@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward.cli import main
+from portward.model import Endpoint, Listener, Process, State
+from portward.ownership import whose
+from portward.workspace import Checkout
 from tests.conftest import need
 from tests.nexus import NEXUS, VARIABLES, free_ports
 
@@ -254,6 +257,15 @@ def test_verify_tells_checkouts_apart(
     assert (status, document["ports"][0]["whose"]) == (1, "other-worktree")
     assert _json(capsys, "-C", tree, "verify", stranger.facts["port"])[1]["ports"][0]["whose"] == "stranger"
     assert _json(capsys, "-C", tree, "verify", free_port)[1]["ports"][0]["whose"] == "nobody"
+
+
+def test_a_forwarder_is_nobodys_by_its_folder(tree: Path) -> None:
+    """Where the engine cannot be asked, its proxy was started in some folder: that says nothing about the container."""
+    mine = Checkout(str(tree), str(tree))
+    row = Listener(Endpoint("0.0.0.0", 1), State.LISTEN, processes=(Process(1, "docker-proxy", cwd=str(tree)),))
+    assert whose(row, None, mine, lambda _folder: mine) == "stranger"
+    server = row.replace(processes=(Process(1, "python3", cwd=str(tree)),))
+    assert whose(server, None, mine, lambda _folder: mine) == "mine"
 
 
 def test_a_pin_is_written_and_kept(tree: Path, free_port: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -220,7 +220,7 @@ def test_without_a_list_of_sockets_the_bind_decides(place: Place, listen: Listen
     ward = place.ward(sockets=NoSockets())
     granted = ward.lease(["web"], Terms(ports=PortRange(first, first + 1)))
     assert [lease.port for lease in granted.leases] == [first + 1]
-    assert granted.remarks == ("the kernel does not list its sockets here: Permission denied",)
+    assert granted.remarks == ("not seen: who listens: the kernel does not list its sockets here: Permission denied",)
     assert ward.lease(["web"]).remarks == ()
 
 
@@ -234,7 +234,9 @@ def test_where_a_policy_denies_the_bind_the_list_decides(
     monkeypatch.setattr(bind, "socket", refusing_sockets(errno.EPERM, step))
     granted = place.ward().lease(["web"], Terms(ports=PortRange(first, first + 1)))
     assert [lease.port for lease in granted.leases] == [first + 1]
-    assert granted.remarks == ("tcp ports cannot be bound here: a policy denies bind(), so they may be taken",)
+    assert granted.remarks == (
+        "a policy denies bind() here (a sandbox): free is what nobody is seen on, and no port was tried",
+    )
     assert granted.live == frozenset()
 
 
@@ -254,7 +256,7 @@ def test_a_network_of_its_own_is_said(place: Place) -> None:
     facts = run_code(IN_A_NETWORK, place.root, prefix=[need("unshare"), "--net"], env=environment)
     assert facts["ports"] == [outside]
     assert facts["netns"][0].startswith("net:[")
-    assert "who has ports outside of it is not seen" in facts["remarks"][0]
+    assert "who listens on the machine is not seen here" in facts["remarks"][0]
     assert len(place.store.leases()) == 2
 
 

@@ -109,10 +109,17 @@ def _number(text: str | None) -> int | None:
 
 
 def declared_ports(project: Project | None) -> Iterator[Wanted]:
-    """Every port that the project's active services ask for; the first of a service by its name alone."""
+    """Every port that the project's active services ask for; the first of a service by its name alone.
+
+    The others go by their target, of two on one target the later by "80-2".
+    """
     for service in project.services if project else ():
-        for index, spec in enumerate(spec for spec in service.claims if spec.protocol.lower() in ("tcp", "udp")):
-            yield Wanted(service.name, "" if index == 0 else str(spec.target or spec.number), spec)
+        instances: list[str] = []
+        for spec in (spec for spec in service.claims if spec.protocol.lower() in ("tcp", "udp")):
+            target = str(spec.target or spec.number)
+            names = ["", target, *(f"{target}-{number}" for number in range(2, len(instances) + 2))]
+            instances.append(next(name for name in (names[1:] if instances else names) if name not in instances))
+            yield Wanted(service.name, instances[-1], spec)
 
 
 def variables(
@@ -139,7 +146,8 @@ def variables(
     if project is not None and linked is not None:
         from zlib import crc32
 
-        found["COMPOSE_PROJECT_NAME"] = f"{project.name}-{crc32(linked.encode()):08x}"
+        own = f"-{crc32(linked.encode('utf-8', 'surrogateescape')):08x}"
+        found["COMPOSE_PROJECT_NAME"] = f"{project.name.removesuffix(own)}{own}"
     return found
 
 
@@ -150,7 +158,8 @@ def main_service(names: Sequence[str]) -> str:
 
 
 def _name(service: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in service).upper()
+    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in service).upper()
+    return f"_{name}" if name[:1].isdecimal() else name  # no shell has a variable that begins with a digit
 
 
 def _is_meant_by_plain_port(service: str, index: int, project: Project | None) -> bool:

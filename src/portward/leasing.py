@@ -171,16 +171,20 @@ class Leasing:
     def _take_back(self) -> tuple[Reclaimed, ...]:
         """Takes back what those had who are provably gone."""
         return self.store.reclaim(
-            self._site, lambda lease: here.why_gone(lease, self._site), self._live.is_free, self._clock()
+            self._site, lambda lease: here.why_gone(lease, self._site), self._live.can_bind, self._clock()
         )
 
     def _told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
         here_now = [lease for lease in leases if (lease.host, lease.netns) == (self._site.host, self._site.netns)]
         live = {lease.port for lease in here_now if self._is_busy(lease.port, lease.transport)}
-        return Granted(tuple(leases), frozenset(live), tuple(remarks))
+        return Granted(
+            tuple(leases), frozenset(live), (*remarks, *([self._live.unproved] if self._live.unproved else []))
+        )
 
     def _is_busy(self, port: int, transport: Transport) -> bool:
-        return self._live.refusal(Endpoint(ANY, port, transport)) is Refusal.IN_USE
+        """Whether somebody has the port. Where a policy denies binds, whether somebody is seen on it."""
+        refused = self._live.refusal(Endpoint(ANY, port, transport))
+        return refused is Refusal.IN_USE or (refused is Refusal.SANDBOXED and not self._live.is_free(port, transport))
 
     def _request(
         self,
@@ -231,7 +235,7 @@ class Leasing:
         full = [each if each.spec else self._known(each, project) for each in wanted]
         alone = terms.ports is None and terms.count == 1
         decided = [list(self._decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)]
-        reading, unseen = self._sockets()
+        reading = self._live.seen()
         mine = self._own_ports(reading, project, {port for each in decided for ports in each for port in ports})
         snapshot = Snapshot(
             reading,
@@ -249,14 +253,7 @@ class Leasing:
             requests.append(self._request(each, terms, offers, avoid, preferred))
 
         def is_free(port: int, transport: Transport) -> bool:
-            refusal = None if port in mine else self._live.refusal(Endpoint(ANY, port, transport))
-            if (
-                refusal is Refusal.SANDBOXED
-            ):  # then the list of sockets is all there is, and `candidates` has left those out
-                unseen[refusal] = (
-                    f"{transport} ports cannot be bound here: a policy denies bind(), so they may be taken"
-                )
-            return refusal in (None, Refusal.SANDBOXED)
+            return port in mine or self._live.is_free(port, transport)
 
         now = self._clock()
         try:
@@ -264,28 +261,15 @@ class Leasing:
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
-            return self._unrecorded(requests, is_free, error, unseen.values())
+            return self._unrecorded(requests, is_free, error, self._unseen(reading))
         moved = [
             f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"
             for lease in leases
             if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
         ]
-        return self._told(leases, [*moved, *unseen.values()]).replace(
+        return self._told(leases, [*moved, *self._unseen(reading)]).replace(
             new=frozenset(lease.token for lease in leases if lease.granted == now)
         )
-
-    def _sockets(self) -> tuple[Reading, dict[object, str]]:
-        """What has ports here, and what of it is not seen, in sentences."""
-        unseen: dict[object, str] = {}
-        if self._site.netns:
-            unseen["netns"] = (
-                f"this is a network of its own ({self._site.netns}): who has ports outside of it is not seen"
-            )
-        try:
-            return self._live.read(udp=True, owners=False), unseen
-        except Unavailable as error:
-            unseen["sockets"] = error.message
-            return Reading(()), unseen
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
@@ -310,7 +294,7 @@ class Leasing:
         requests: Sequence[LeaseRequest],
         is_free: Callable[[int, Transport], bool],
         error: Unavailable,
-        unseen: Collection[str],
+        unseen: Sequence[str],
     ) -> Granted:
         """An answer where nothing can be written: ports that are free now, and as far as can be read promised to nobody."""
         from portward.leases.unrecorded import unrecorded
@@ -319,15 +303,23 @@ class Leasing:
         with suppress(Unavailable):
             taken = {each.port for each in self.store.leases(host=self._site.host) if each.netns == self._site.netns}
         leases = unrecorded(requests, is_free, taken, self._clock())
-        return Granted(leases, remarks=(f"not recorded, so not promised: {error.message}", *unseen))
+        return self._told(leases, [f"not recorded, so not promised: {error.message}", *unseen])
+
+    def _unseen(self, reading: Reading) -> list[str]:
+        """What may have the granted ports without being seen from here."""
+        found = [f"not seen: {skipped.what}: {skipped.reason}" for skipped in reading.skipped]
+        if self._site.netns:
+            found.append(
+                f"in a network namespace of its own ({self._site.netns}): who listens on the machine is not seen here"
+            )
+        return found
 
     def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
         """The wanted port with what the project's files declare for it."""
-        service = project.service(wanted.service) if project else None
-        for spec in service.entries if service else ():
-            if wanted.instance in ("", str(spec.target)):
-                return wanted.replace(spec=spec)
-        return wanted
+        same = [each for each in declared_ports(project) if each.service == wanted.service]
+        exact = [each for each in same if each.instance == wanted.instance]
+        by_target = [each for each in same if each.spec and wanted.instance == str(each.spec.target)]
+        return next((wanted.replace(spec=each.spec) for each in (*exact, *by_target)), wanted)
 
 
 def _key(holder: Holder) -> tuple[object, ...]:

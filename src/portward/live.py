@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from portward.errors import UsageError
-from portward.model import ANY, Endpoint, Listener, PortRange, Reading, Refusal, State, Transport
+from portward.errors import Unavailable, UsageError
+from portward.model import ANY, Endpoint, Listener, PortRange, Reading, Refusal, Skipped, State, Transport
 from portward.wording import forwarding_engine, is_interpreter
 
 TYPE_CHECKING = False
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from portward.workspace import Roots
 
 
+_UNPROVED = "a policy denies bind() here (a sandbox): free is what nobody is seen on, and no port was tried"
+
+
 class Live:
     """Asks the system and the container engine. `sockets` is chosen when it is first needed, unless it is given."""
 
@@ -26,6 +29,7 @@ class Live:
         self._sockets = sockets
         self._environment = environment
         self._narrate = narrate
+        self.unproved: str | None = None
 
     @property
     def sockets(self) -> SocketReader:
@@ -83,6 +87,13 @@ class Live:
         )
         return None if not rows and reading.skipped else rows
 
+    def seen(self) -> Reading:
+        """All sockets, TCP and UDP, without their owners, for an answer that the bind decides: where the system lists none, just why."""
+        try:
+            return self.read(udp=True, owners=False)
+        except Unavailable as error:
+            return Reading((), (Skipped("who listens", error.message),))
+
     def _labelled(self, row: Listener, roots: Roots) -> Listener:
         """The row with the project that its process was started in, and with the service that its program's name tells."""
         if row.container is not None:
@@ -107,9 +118,21 @@ class Live:
         return row.replace(processes=tuple(with_units))
 
     def is_free(self, port: int, transport: Transport = Transport.TCP) -> bool:
-        from portward.sockets.bind import is_free
+        """Whether a bind to the port succeeds now. Where a policy denies all binds, whether nobody is seen on it: `unproved` says so."""
+        refused = self.refusal(Endpoint(ANY, port, transport))
+        if refused is not Refusal.SANDBOXED:
+            return refused is None
+        self.unproved = _UNPROVED
+        try:
+            rows = self.sockets.read(udp=transport is Transport.UDP, ports={port}).listeners
+        except (OSError, Unavailable) as error:
+            self.unproved = f"{_UNPROVED}; nor could listeners be seen: {error}"
+            return True
+        return not any(holds(row) and row.transport is transport for row in rows)
 
-        return is_free(port, transport)
+    def can_bind(self, port: int, transport: Transport = Transport.TCP) -> bool:
+        """Whether a bind to the port succeeds now: the proof, where the answer takes something away from somebody."""
+        return self.refusal(Endpoint(ANY, port, transport)) is None
 
     def refusal(self, endpoint: Endpoint) -> Refusal | None:
         from portward.sockets.bind import refusal

@@ -346,6 +346,7 @@ class PortSpec(Record):
     gives it, None where the engine chooses; for a reference it is the number that is written. `target` is the container's
     port. `location` is where a person looks, `span` the port's own characters, `text` the raw text around it. `variables`
     are the names that the number is defined by, falls back for, or was interpolated from; `host` is the host of a URL.
+    `options` are the other keys of a long entry in a Compose file ("mode", "name", "app_protocol").
     `service` is the name that the file itself gives, or that of the service which the reference turned out to mean;
     `why` says by what it was found to mean that service and side, or why its side is unknown.
     """
@@ -364,6 +365,7 @@ class PortSpec(Record):
     variables: tuple[str, ...] = ()
     host: str | None = None
     why: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def number(self) -> str:
@@ -406,7 +408,8 @@ class Service(Record):
     `env_files` the files that fill the rest. `replicas` is how many containers it runs as. `places` are where those of its
     keys stand that rules speak of ("command", "network_mode", "replicas", "environment.HOST"), `unset` the variables
     without a value or a default that a port was to be interpolated from, each with its place. `network_of` is the service
-    whose network it shares (`network_mode: service:NAME`), if any.
+    whose network it shares (`network_mode: service:NAME`), if any. `container_name` is the fixed name of its container, and
+    `networks` are the networks of the project that it is in.
     """
 
     name: str
@@ -423,6 +426,8 @@ class Service(Record):
     places: tuple[tuple[str, Location], ...] = ()
     unset: tuple[tuple[str, Location], ...] = ()
     network_of: str | None = None
+    container_name: str | None = None
+    networks: tuple[str, ...] = ()
 
     def place(self, key: str) -> Location | None:
         """Where a key of the service stands, if that is known."""
@@ -477,7 +482,8 @@ class Link(Record):
 
 
 class Project(Record):
-    """What a project's files declare. `references` are ports that belong to no service that is known.
+    """What a project's files declare. `references` are ports that belong to no service that is known. `files` are the Compose
+    files in force, in their order.
 
     `links` join the references that mean the same port. `overridden` are the variables whose value in a file the process's
     environment replaces.
@@ -491,6 +497,7 @@ class Project(Record):
     skipped: tuple[Skipped, ...] = ()
     overridden: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    files: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
         """The active service of that name, if there is one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portward.wording import forwarding_engine
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +15,12 @@ if TYPE_CHECKING:
 def whose(
     row: Listener, project: Project | None, checkout: Checkout, checkout_of: Callable[[str], Checkout | None]
 ) -> str:
-    """Whose a listener is, seen from a checkout: mine, other-worktree, other-project or stranger."""
+    """Whose a listener is, seen from a checkout: mine, other-worktree, other-project or stranger.
+
+    A forwarder of an engine that cannot be asked is a stranger's, wherever the engine itself was started.
+    """
+    if row.container is None and forwarding_engine(row):
+        return "stranger"
     folder = row.container.folder if row.container else next((process.cwd for process in row.processes), None)
     other = checkout_of(folder) if folder else None
     if other is None:

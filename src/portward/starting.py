@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from portward.conventions import Terms, main_service, variables
-from portward.errors import UsageError
+from portward.composing import names_files, runs_compose
+from portward.conventions import Terms, main_service
+from portward.errors import BindRefused, UsageError
 from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import hold
@@ -14,9 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from portward.composing import Composer
     from portward.leasing import Leasing
     from portward.live import Live
-    from portward.model import Listener, Project
+    from portward.model import Listener
 
 
 class Starting:
@@ -26,14 +28,15 @@ class Starting:
         self,
         leasing: Leasing,
         live: Live,
-        project: Project | None,
+        composer: Composer,
         environment: Mapping[str, str],
         script: Callable[[str, str], str | None],
         tell: Callable[[str], None],
     ) -> None:
         self._leasing = leasing
         self._live = live
-        self._project = project
+        self._composer = composer
+        self._project = composer.project
         self._environment = environment
         self._script = script
         self._tell = tell
@@ -83,22 +86,42 @@ class Starting:
         prepared = prepare(command, by_name[service], ports=by_name, socket=socket, scripts=self._script)
         for note in prepared.notes:
             self._tell(note)
-        held = hold.Hold.take(prepared.port) if hold.SUPPORTED else None
+        held = self._held(prepared.port)
         handed = held.listening(prepared.handover.host) if held and prepared.handover else None
         if prepared.handover and handed is None:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
-        how = "socket handed over" if handed else "held until it binds" if held else "not held on this system"
+        how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
-        told = variables(self._project, ports, self._leasing.checkout.linked)
+        told = self._composer.told(granted.leases)
+        self._project = told.project
+        for remark in told.remarks:
+            self._tell(remark)
+        if runs_compose(command):  # PORT is whatever the project's files make of it
+            told_last = told.values
+            if "COMPOSE_FILE" in told.values and names_files(command):
+                self._tell("`-f` passes over the file that moves fixed ports: COMPOSE_FILE names it")
+        else:
+            told_last = prepared.environment
         return Launch(
             prepared.command,
-            {**self._environment, **told, **prepared.environment},
+            {**self._environment, **told.values, **prepared.environment, **told_last},
             prepared.port,
             held,
             handed,
             announced=prepared.handover is not None and prepared.handover.announced,
             known=prepared.server is not None,
         )
+
+    def _held(self, port: int) -> hold.Hold | None:
+        """A hold on the port; none where the system has none, or a sandbox denies every bind: the command will say so itself."""
+        if not hold.SUPPORTED:
+            return None
+        try:
+            return hold.Hold.take(port)
+        except BindRefused:
+            if not self._live.unproved:
+                raise
+            return None
 
 
 def script(folder: str, name: str) -> str | None:

@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     )
     from portward.catalog import CatalogEntry
     from portward.change import Session
+    from portward.composing import Composer
     from portward.conventions import Terms
     from portward.evidence import Examined
+    from portward.generated import Generated
     from portward.journal import Journal
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
@@ -226,12 +228,14 @@ class Portward:
             fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
         )
 
-    def _readable_project(self, *, shallow: bool = False) -> tuple[Project | None, tuple[Skipped, ...]]:
+    def _readable_project(
+        self, *, shallow: bool = False, environment: Mapping[str, str] | None = None
+    ) -> tuple[Project | None, tuple[Skipped, ...]]:
         """The project where there is one; if its files cannot be read, why. `shallow` reads just its top folder."""
         if self.root is None:
             return None, self._unseen
         try:
-            project = self.project(shallow=shallow)
+            project = self.project(shallow=shallow, environment=environment)
         except UsageError as error:
             return None, (Skipped(str(error).partition(": ")[0], error.message),)
         return project, project.skipped
@@ -344,7 +348,7 @@ class Portward:
         key = f"find\0{self.root or self._folder}"
         request = PortRequest(key, asked, preferred, count, contiguous, transport)
         reserved = () if ports else self.live.reserved()
-        snapshot = Snapshot(self.live.read(udp=True, owners=False), self._clock(), reserved=reserved, settings=settings)
+        snapshot = Snapshot(self.live.seen(), self._clock(), reserved=reserved, settings=settings)
         found: list[int] = []
         for group in allocate.candidates(request, snapshot):
             if all(self.live.is_free(port, transport) for port in group):
@@ -363,11 +367,16 @@ class Portward:
         return catalog.search(query)
 
     def project(
-        self, options: ComposeOptions | None = None, *, shallow: bool = False, settings: Settings | None = None
+        self,
+        options: ComposeOptions | None = None,
+        *,
+        shallow: bool = False,
+        settings: Settings | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Project:
         """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
 
-        `settings` are read if they are not given. Raises NoProject outside any project, InvalidFile where Compose would
+        `settings` are read if they are not given; `environment` is the process's unless another is given. Raises NoProject outside any project, InvalidFile where Compose would
         refuse a file, UsageError for a missing one.
         """
         from portward.formats import format_of
@@ -380,7 +389,7 @@ class Portward:
             paths, unseen = files.find(lambda path: format_of(path) is not None)
         self._narrate(f"reading {', '.join(paths) or 'no file'}")
         chosen = self.settings() if settings is None else settings
-        return self._declared(paths, unseen, files.read, options, chosen)
+        return self._declared(paths, unseen, files.read, options, chosen, environment)
 
     def _project_files(self, options: ComposeOptions | None = None) -> Files:
         from portward.workspace import Files
@@ -403,13 +412,16 @@ class Portward:
         read: Callable[[str], str],
         options: ComposeOptions | None,
         settings: Settings,
+        environment: Mapping[str, str] | None = None,
     ) -> Project:
         from portward import catalog
         from portward.formats.project import declare
+        from portward.generated import from_root
 
         assert self.root is not None
         folder = os.path.basename(self.root) or "root"
-        project = declare(self.root, folder, paths, read, self.environment, self._from_root(options))
+        given = from_root(self.environment if environment is None else environment, self.root)
+        project = declare(self.root, folder, paths, read, given, self._from_root(options))
         kinds = settings.kinds
 
         def of_kind(service: Service) -> Service:
@@ -555,13 +567,38 @@ class Portward:
 
         Raises NoProject outside of any project.
         """
-        from portward.conventions import Terms, variables
+        from portward.conventions import Terms
 
-        project = self.project()
+        self.project(shallow=True, environment=self._plain())
         leasing = self._leasing()
         granted = leasing.lease((), Terms())
-        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
-        return variables(project, ports, leasing.checkout.linked), granted.remarks
+        told = self._composer(leasing).told(granted.leases)
+        return dict(told.values), (*granted.remarks, *told.remarks)
+
+    def env_into(self, path: str, *, write: bool = False) -> Changes:
+        """The same variables at the end of a file of the project, between marks. Only with `write` is it written.
+
+        Raises UsageError for a file that git tracks, or that is not this working tree's alone, and as `env` and `set_ports` do.
+        """
+        from portward import filling
+        from portward.change import Draft, Texts
+
+        files = self._project_files()
+        filling.require_own(files.root, path)
+        values, remarks = self.env()
+        texts = Texts(files)
+        before = texts(path) if os.path.exists(os.path.join(files.root, path)) else ""
+        draft = Draft(texts, {path: filling.filled(before, values, path)})
+        return draft.change(self._journal(), "env", write, (*remarks, *filling.remarks(files.root, path)))
+
+    def git_hook(self, *, remove: bool = False, write: bool = False) -> Changes:
+        """The git hook that runs `env_into` in a new linked worktree; with `remove`, without it. Only with `write` is it changed.
+
+        Raises Unavailable outside of a git repository, NoPlan for a hook that is no shell script.
+        """
+        from portward import githook
+
+        return githook.plan(self.root or self._folder, remove=remove, write=write)
 
     def run(
         self,
@@ -579,8 +616,9 @@ class Portward:
         """
         from portward.starting import Starting, script
 
-        project, _ = self._readable_project()
-        starting = Starting(self._leasing(), self.live, project, self.environment, script, tell or self._narrate)
+        leasing = self._leasing()
+        composer = self._composer(leasing)
+        starting = Starting(leasing, self.live, composer, self._plain(), script, tell or self._narrate)
         return starting.run(command, service, socket=socket, retries=retries)
 
     def explain(self, text: str | Iterable[str]) -> Explanation:
@@ -719,10 +757,7 @@ class Portward:
 
         place = checkout(self.root or self._folder)
 
-        def declared() -> Project | None:
-            return self._readable_project()[0]
-
-        return Leasing(place, settings, self.live, self.environment, self._clock, declared, self._store_at)
+        return Leasing(place, settings, self.live, self.environment, self._clock, self._source, self._store_at)
 
     def _store_at(self, address: str) -> LeaseStore:
         from portward.leases import open_store
@@ -730,6 +765,26 @@ class Portward:
         if address not in self._stores:
             self._stores[address] = open_store(address)
         return self._stores[address]
+
+    def _source(self, more: Mapping[str, str] | None = None) -> Project | None:
+        """The project of its own files alone, where it can be read; with some more variables."""
+        return self._readable_project(environment={**self._plain(), **(more or {})})[0]
+
+    def _generated(self) -> Generated:
+        from portward.generated import Generated
+        from portward.journal import changes_folder
+
+        folder = os.path.join(os.path.dirname(changes_folder(self.environment)), "compose")
+        return Generated(folder, self.root or self._folder)
+
+    def _plain(self) -> Mapping[str, str]:
+        """The environment without what an earlier `env` told: the project's own files are meant."""
+        return self._generated().without(self.environment) if "COMPOSE_FILE" in self.environment else self.environment
+
+    def _composer(self, leasing: Leasing) -> Composer:
+        from portward.composing import Composer
+
+        return Composer(leasing.checkout, self._source, self._generated(), self._plain())
 
     def _session(self, options: ComposeOptions | None) -> Session:
         from portward.change import Session, Texts
@@ -743,7 +798,7 @@ class Portward:
         paths, unseen = files.find(lambda path: format_of(path) is not None)
 
         def declared(read: Callable[[str], str]) -> Project:
-            return self._declared(paths, unseen, read, options, settings)
+            return self._declared(paths, unseen, read, options, settings, self._plain())
 
         return Session(declared(texts), paths, texts, declared, journal, settings, remarks)
 

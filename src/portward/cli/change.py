@@ -6,6 +6,7 @@ import sys
 
 from portward.cli.project import add_compose, compose_options
 from portward.cli.terminal import open_ward, paint, show
+from portward.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,13 +64,28 @@ def docs(arguments: Arguments) -> int:
 
 
 def add_init(parser: Declares) -> None:
+    parser.add_argument(
+        "--git-hook", action="store_true", help="instead: a git hook that gives a new worktree its ports"
+    )
+    parser.add_argument("--remove", action="store_true", help="with --git-hook: take it out again")
     _add_write(parser)
 
 
 def init(arguments: Arguments) -> int:
     """`portward init`"""
+    if arguments.git_hook:
+        return _git_hook(arguments)
+    if arguments.remove:
+        raise UsageError("--remove is for --git-hook", hint="`portward undo` takes back what `init` has written")
     answer = open_ward(arguments).init(write=arguments.write)
     return _shown(arguments, answer, "portward init", "Nothing to begin: this project has its settings.")
+
+
+def _git_hook(arguments: Arguments) -> int:
+    answer = open_ward(arguments).git_hook(remove=arguments.remove, write=arguments.write)
+    command = "portward init --git-hook" + (" --remove" if arguments.remove else "")
+    nothing = "There is no hook of Portward's." if arguments.remove else "The hook is there."
+    return _shown(arguments, answer, command, nothing)
 
 
 def add_undo(parser: Declares) -> None:

@@ -79,16 +79,37 @@ def add_env(parser: Declares) -> None:
         metavar="FORMAT",
         help="dotenv (default), shell, json, direnv or mise",
     )
+    parser.add_argument("--into", metavar="FILE", help="between marks in a file that git does not track: .env.local")
+    parser.add_argument("--write", action="store_true", help="with --into: do it; without, only show it")
 
 
 def env(arguments: Arguments) -> int:
     """`portward env`"""
-    from portward.render import leases as text
+    from portward.formats.assignments import assignments
 
+    if arguments.into:
+        return _into(arguments)
     values, remarks = open_ward(arguments).env()
     _tell(remarks)
     arguments.json = arguments.json or arguments.format == "json"
-    show(arguments, lambda: values, lambda: text.assignments(values, arguments.format))
+    show(arguments, lambda: values, lambda: assignments(values, arguments.format))
+    return 0
+
+
+def _into(arguments: Arguments) -> int:
+    from portward.render import changes, documents
+
+    if arguments.format != "dotenv":
+        raise UsageError("--into writes a file of variables", hint="leave --format out")
+    answer = open_ward(arguments).env_into(arguments.into, write=arguments.write)
+    if not arguments.quiet:
+        _tell(answer.remarks)
+    command = f"portward env --into {arguments.into}"
+    show(
+        arguments,
+        lambda: documents.changes(answer),
+        lambda: changes.text(answer, command, "Nothing to write: the file has these ports.", paint()),
+    )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from portward.arguments import parse_port, parse_range
@@ -64,13 +65,16 @@ def find(arguments: Arguments) -> int:
         raise UsageError(f"{arguments.port}: find asks every address", hint="`portward check` asks one")
     if asked and arguments.range:
         raise UsageError("PORT and --range exclude each other", hint=f"--range {asked.ports}-{LAST_PORT}")
-    ports = open_ward(arguments).find(
+    ward = open_ward(arguments)
+    ports = ward.find(
         asked.ports.low if asked else None,
         count=arguments.count,
         contiguous=arguments.contiguous,
         ports=parse_range(arguments.range) if arguments.range else None,
         transport=asked.transport if asked else Transport.TCP,
     )
+    if ward.live.unproved:
+        print(f"portward: {ward.live.unproved}", file=sys.stderr)
     show(arguments, lambda: render.documents.find(ports), lambda: map(str, ports))
     return 0
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from portward.errors import InvalidFile
-from portward.formats import urls
+from portward.formats import marked, urls
 from portward.formats.template import TemplateError, default_numbers, expand
 from portward.formats.text import Lines
 from portward.model import Location, PortSpec, Role, Side, Span
@@ -66,7 +66,7 @@ def read(text: str, path: str) -> list[PortSpec]:
 
     Raises InvalidFile where Compose would refuse a line: the others pass over it, each with another idea of where it ends.
     """
-    parser = _Parser(text.removeprefix("\ufeff"), path, {}, expands=False)
+    parser = _Parser(marked.hushed(text.removeprefix("\ufeff")), path, {}, expands=False)
     variables = parser.parse()
     first = 1 if text.startswith("\ufeff") else 0  # Node's parser loses the first name after a byte-order mark
     last = {each.name: each for each in variables.definitions[first:] if each.name not in parser.inherited}

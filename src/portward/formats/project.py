@@ -59,6 +59,7 @@ def declare(
         links=found_links,
         references=loose,
         skipped=tuple(skipped),
+        files=start.files,
         overridden=tuple(sorted(name for name, value in defined.items() if environment.get(name, value) != value)),
     )
 

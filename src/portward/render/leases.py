@@ -7,12 +7,10 @@ from portward.wording import brief, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from portward.answers import Verified
     from portward.leasing import Granted
-
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:-@%+,")
 
 
 def table_of(answer: Granted) -> Iterator[str]:
@@ -29,23 +27,6 @@ def table_of(answer: Granted) -> Iterator[str]:
         state = "live" if lease.port in answer.live else "idle"
         rows.append([f"{lease.port}{transport}", shown(service), state, str(lease.kind), shown(holder.worktree)])
     yield from table(("PORT", "SERVICE", "STATE", "KIND", "WORKTREE"), rows, right=(0,))
-
-
-def assignments(values: Mapping[str, str], form: str) -> Iterator[str]:
-    """Variables as a shell, direnv, mise or a `.env` file takes them."""
-    if form == "mise":
-        yield "[env]"
-    for name, value in values.items():
-        if form in ("shell", "direnv"):
-            yield f"export {name}={_quoted(value)}"
-        elif form == "mise":
-            yield f'{name} = "{value}"'
-        else:
-            yield f"{name}={value}"
-
-
-def _quoted(value: str) -> str:
-    return value if value and set(value) <= _SAFE else "'" + value.replace("'", "'\\''") + "'"
 
 
 def verified(answer: Sequence[Verified]) -> Iterator[str]:

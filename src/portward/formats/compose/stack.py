@@ -137,6 +137,8 @@ class _Reader:
             environment=tuple(_container_environment(self.items.get("environment"))),
             env_files=tuple(_env_files(self.items.get("env_file"))),
             replicas=_replicas(self.items),
+            container_name=_text(self.items.get("container_name")) or None,
+            networks=() if mode else _networks(self.items.get("networks")),
         )
 
     def _ports(self) -> Iterator[PortSpec]:
@@ -147,7 +149,8 @@ class _Reader:
             elif isinstance(item, Mapping):
                 node = item.items.get("published") or item.items["target"]
                 assert isinstance(node, Scalar)  # so says the schema
-                yield self._spec(long_port(item), node, *written(node, Span(0, len(node.text))))
+                spec = self._spec(long_port(item), node, *written(node, Span(0, len(node.text))))
+                yield spec.replace(options=tuple(_options(item))) if item.items.keys() & _OPTIONS else spec
 
     def _items_of_ports(self) -> tuple[Node, ...]:
         node = self.items.get("ports")
@@ -168,6 +171,19 @@ class _Reader:
             host_ip=entry.host_ip,
             variables=variables,
         )
+
+
+_OPTIONS = {"mode", "name", "app_protocol"}
+
+
+def _options(item: Mapping) -> Iterator[tuple[str, str]]:
+    for key in sorted(_OPTIONS & item.items.keys()):
+        yield key, _text(item.items[key])
+
+
+def _networks(node: Node | None) -> tuple[str, ...]:
+    """The project's networks that a service is in: where it names none, Compose makes one."""
+    return tuple(node.items) if isinstance(node, Mapping) and node.items else ("default",)
 
 
 def _container_environment(node: Node | None) -> Iterator[tuple[str, str | None]]:

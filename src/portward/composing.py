@@ -1,0 +1,180 @@
+"""How a Compose project comes up on the ports that are leased to its checkout, without a change of its files.
+
+A port that a variable writes follows the variable. For the others a file is made that Compose lays over the project's own. What
+the variables can do is not guessed: the project is read again with them, and what is not on its port then is moved by the file.
+"""
+
+from __future__ import annotations
+
+from portward.conventions import declared_ports, variables
+from portward.errors import Unavailable
+from portward.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from portward.generated import Generated
+    from portward.model import Lease, PortSpec, Project, Service
+    from portward.workspace import Checkout
+
+    Ports = Mapping[tuple[str, str], int]
+
+
+class Told(Record):
+    """What a checkout's programs are told, the project as they will see it, and remarks for people."""
+
+    values: Mapping[str, str]
+    project: Project | None
+    remarks: tuple[str, ...] = ()
+
+
+class Composer:
+    """Tells the programs of one checkout their ports.
+
+    `source` gives the project of its own files, with some more variables; `generated` is the file that is laid over it, and
+    `environment` what is set already.
+    """
+
+    def __init__(
+        self,
+        checkout: Checkout,
+        source: Callable[[Mapping[str, str]], Project | None],
+        generated: Generated,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._checkout = checkout
+        self._source = source
+        self._generated = generated
+        self._environment = environment
+        self.project = source({})
+
+    def told(self, leases: Sequence[Lease]) -> Told:
+        """What programs are told of these leases. Writes the generated file, or takes it away where it is not needed."""
+        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in leases}
+        found = arrange(self.project, ports, self._checkout, self._source)
+        before = {name: self._environment[name] for name in _FILES if name in self._environment}
+        if found.override is None or found.project is None:
+            self._generated.remove()
+            return Told({**found.values, **before}, found.project)
+        try:
+            self._generated.write(found.override)
+        except Unavailable as error:
+            return Told({**found.values, **before}, found.project, (f"fixed ports stay as they are: {error.message}",))
+        return Told({**found.values, **self._generated.chosen(found.project.files)}, found.project)
+
+
+_FILES = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR")
+
+
+class Arrangement(Record):
+    """What a checkout's programs are told, the project as they will see it, and the file that Compose needs for that, if any."""
+
+    values: Mapping[str, str]
+    project: Project | None
+    override: str | None = None
+
+
+def arrange(
+    project: Project | None,
+    ports: Ports,
+    checkout: Checkout,
+    read: Callable[[Mapping[str, str]], Project | None],
+) -> Arrangement:
+    """Gives the project its ports. `ports` maps service and instance to the leased one, `read` gives the project again with some
+    more variables, None where Compose would refuse it.
+
+    Left alone: a range that has the leased port in it, since the engine chooses there; a service with several
+    containers, which one port could not serve; services of a profile that is not active.
+    """
+    values = variables(project, ports, checkout.linked)
+    if project is None or not project.files:
+        return Arrangement(values, project)
+    after = read(values)
+    if after is None:  # a variable that writes only a part of a number, or something else as well
+        written = {name for wanted in declared_ports(project) if wanted.spec for name in wanted.spec.variables[:1]}
+        values = {name: value for name, value in values.items() if name not in written}
+        after = read(values) or project
+    moved = dict(_moved(project, after, ports))
+    renamed = {} if checkout.is_primary else dict(_renamed(project, after))
+    if not moved and not renamed:
+        return Arrangement(values, after)
+    from portward.formats.compose.override import override
+
+    about = f"Made by Portward for {checkout.worktree}\nThe ports that are leased to it. Written anew by `portward env` and `portward run`."
+    return Arrangement(values, after, override(moved, renamed, about))
+
+
+def runs_compose(command: Sequence[str]) -> bool:
+    """Whether a command is Docker Compose's, or that of a program which reads the same files."""
+    program = command[0].rpartition("/")[2]
+    return program in ("docker-compose", "podman-compose") or (program in _ENGINES and "compose" in command[1:])
+
+
+def names_files(command: Sequence[str]) -> bool:
+    """Whether a command of Compose names its files itself: then COMPOSE_FILE counts for nothing."""
+    start = command.index("compose") + 1 if "compose" in command else 1
+    for word in command[start:]:
+        if word in ("-f", "--file") or word.startswith("--file="):
+            return True
+        if word in _COMMANDS:
+            return False
+    return False
+
+
+_ENGINES = ("docker", "podman", "nerdctl")
+_COMMANDS = (
+    "up",
+    "down",
+    "run",
+    "start",
+    "stop",
+    "build",
+    "config",
+    "create",
+    "exec",
+    "logs",
+    "ps",
+    "pull",
+    "restart",
+    "watch",
+)
+
+
+def _moved(project: Project, after: Project, ports: Ports) -> Iterator[tuple[str, list[tuple[PortSpec, str | None]]]]:
+    """The services that are not on their ports yet, each with all its entries and what they are to publish."""
+    leased = {
+        (wanted.service, _key(wanted.spec)): ports.get((wanted.service, wanted.instance))
+        for wanted in declared_ports(project)
+        if wanted.spec is not None
+    }
+    for service in project.services:
+        then = after.service(service.name)
+        before, now = _entries(service), _entries(then) if then else []
+        if len(before) != len(now) or service.replicas > 1 or service.host_network:
+            continue
+        wanted = [leased.get((service.name, _key(spec))) for spec in before]
+        wrong = [
+            port is not None and not (spec.range and port in spec.range) for spec, port in zip(now, wanted, strict=True)
+        ]
+        if any(wrong):
+            published = [
+                str(port) if moves else spec.published for spec, port, moves in zip(now, wanted, wrong, strict=True)
+            ]
+            yield service.name, list(zip(now, published, strict=True))
+
+
+def _entries(service: Service) -> list[PortSpec]:
+    return [spec for spec in service.ports if spec.origin == "compose"]
+
+
+def _key(spec: PortSpec) -> tuple[object, ...]:
+    return spec.host_ip, spec.published, spec.target, spec.protocol
+
+
+def _renamed(project: Project, after: Project) -> Iterator[tuple[str, tuple[Service, str]]]:
+    """Names for the containers of a linked worktree that the files give a fixed name: an engine has each name once."""
+    for service in project.services:
+        then, fixed = after.service(service.name), service.container_name
+        if fixed and then and then.container_name == fixed:
+            yield service.name, (then, f"{fixed}-{after.name.rpartition('-')[2]}")
