@@ -52,7 +52,10 @@ class Pool:
         self._ports = settings.ranges.get("other", catalog.DEFAULT_RANGES["other"])
         self._nothing = Snapshot(Reading(()), 0.0, project, reserved=ward.live.reserved(), settings=settings)
         self._site = here.site()
-        self._store = open_store(address(ward.environment, settings.store))
+        try:
+            self._store = open_store(address(ward.environment, settings.store))
+        except Unavailable:
+            self._store = _substitute()
         self._taken = 0
         with suppress(Unavailable):  # of runs that were killed
             self._store.reclaim(self._site, lambda lease: here.why_gone(lease, self._site), is_free, _now())
