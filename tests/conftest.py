@@ -247,7 +247,7 @@ def run(free_port: int) -> Iterator[Run]:
 def run_code(code: str, *arguments: object, prefix: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     """Runs Python code in another process to its end, and gives what it said with `ready(**facts)`."""
     command = [*prefix, sys.executable, "-c", f"{CHILD_START}\n{code}", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
     assert done.returncode == 0, done.stderr
     facts: dict[str, Any] = json.loads(done.stdout)
     return facts

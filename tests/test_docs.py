@@ -66,6 +66,7 @@ def test_the_readmes_library_example_runs(tmp_path: Path, monkeypatch: pytest.Mo
     exec(compile(code, "README.md", "exec"), {})
 
 
+@pytest.mark.timeout(900)
 def test_the_librarys_examples_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block of the library's document does what it says, in a checkout of its own; those with tests are run by pytest."""
     text = (ROOT / "docs/library.md").read_text("utf-8")
@@ -76,10 +77,10 @@ def test_the_librarys_examples_run(pytester: pytest.Pytester, monkeypatch: pytes
     pytester.path.joinpath(".env").write_text("PORT=3000\n")
     for block in blocks:
         if block not in tests:
-            done = pytester.run(sys.executable, "-c", block, timeout=100)
+            done = pytester.run(sys.executable, "-c", block, timeout=800)
             assert done.ret == 0, f"{block}\n{done.stderr.str()}"
     path = pytester.makepyfile("".join(tests))
-    pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(path), timeout=100).assert_outcomes(
+    pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(path), timeout=800).assert_outcomes(
         passed=3
     )
 
