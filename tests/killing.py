@@ -21,6 +21,7 @@ SECONDS = 60
 # a bystander: says which signals it gets, and lives until the end of its stdin
 BYSTANDER = """
 import signal
+STEP = 16  # ports of other workers of this run are in between: who has one would rightly be stopped for it
 for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
     signal.signal(number, lambda number, frame: print("got", signal.Signals(number).name, flush=True))
 port = int(sys.argv[1])
@@ -45,7 +46,7 @@ elif role == "udp":
 elif role == "shorter":
     kept = first([port // 10, port % 10000, port // 100])
 elif role == "neighbour":
-    kept = first(range(port + 1, port + 100))
+    kept = first(range(port + STEP, port + 100 * STEP, STEP))
 ready()
 """
 ROLES = ("client of the port", "client from the port", "udp", "shorter", "neighbour", "only named in the command line")
