@@ -57,6 +57,16 @@ def test_ports_on_the_hosts_network() -> None:
     assert not found(snapshot(compose(more="network_mode: host, ")), "ports-ignored-by-host-network")
 
 
+def test_two_ranges_that_overlap_are_one_finding() -> None:
+    """Each port of both is fixed: all that they share is told at once, as an error."""
+    text = "services:\n  a: {image: x, ports: ['5000-5009:5000-5009']}\n  b: {image: x, ports: ['5005-5014:5005-5014', '5001:1']}\n"
+    findings = found(snapshot({"compose.yaml": text}), "duplicate-host-port")
+    assert sorted((finding.message, finding.severity) for finding in findings) == [
+        ("a and b publish 5001 both", Severity.ERROR),
+        ("a and b publish 5005-5009 both", Severity.ERROR),
+    ]
+
+
 _HOST_AND_NONE = """\
 services:
   exporter: {image: x, network_mode: host, ports: ["19100:9100", "19101:9100"]}

@@ -191,7 +191,7 @@ def _available(row: PortCheck) -> str:
 
 def _check_project(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
     assert answer.project is not None
-    ports = [report for service in answer.services for report in service.ports if _is_claim(report, service)]
+    ports = [report for service in answer.services for report in _entries(service)]
     if ports:
         yield f"{answer.project.name}: {_verdict(answer, ports)}"
     else:
@@ -292,26 +292,41 @@ def services(answer: Services) -> Iterator[str]:
 
 
 def _services(reports: Sequence[ServiceReport]) -> list[str]:
-    rows = [_port_row(service, report) for service in reports for report in service.ports if _is_claim(report, service)]
+    rows = [_port_row(service, group) for service in reports for group in _as_written(_entries(service))]
     if not rows:
         return ["No service publishes a port."]
     return table(("SERVICE", "HOST", "CONTAINER", "STATE", "HELD BY", "WRITTEN IN"), rows, right=(1, 2))
 
 
-def _is_claim(report: PortReport, service: ServiceReport) -> bool:
-    return report.spec in service.service.entries
+def _entries(service: ServiceReport) -> list[PortReport]:
+    """What the files give the service of the host's ports."""
+    entries = {id(spec) for spec in service.service.entries}  # there may be thousands
+    return [report for report in service.ports if id(report.spec) in entries]
 
 
-def _port_row(service: ServiceReport, report: PortReport) -> list[str]:
+def _as_written(reports: Iterable[PortReport]) -> Iterator[list[PortReport]]:
+    """The ports of one written range together, as far as they are in one state and in the same hands."""
+    groups: dict[object, list[PortReport]] = {}
+    for report in reports:
+        holder = brief(report.holders[0]) if report.holders else ""
+        groups.setdefault((report.spec.location, report.spec.span, report.state, holder), []).append(report)
+    yield from groups.values()
+
+
+def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str]:
+    report = min(reports, key=lambda report: report.spec.range.low if report.spec.range else 0)
+    last = max(reports, key=lambda report: report.spec.range.high if report.spec.range else 0)
     spec = report.spec
     protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
-    host = f"{spec.host_ip or '0.0.0.0'}:{spec.published}" if spec.published else _chosen(report)
+    more = f"-{last.spec.published}" if last is not report and last.spec.published else ""
+    host = f"{spec.host_ip or '0.0.0.0'}:{spec.published}{more}" if spec.published else _chosen(report)
+    target = f"{spec.target}-{last.spec.target}" if last.spec.target != spec.target else f"{spec.target}"
     if service.service.host_network and spec.origin == "compose":
-        host = f"{spec.target} by itself"
+        host = f"{target} by itself"
     return [
         service.service.name,
         host,
-        f"{spec.target}{protocol}" if spec.target else "",
+        f"{target}{protocol}" if spec.target else "",
         str(report.state or ""),
         _held_by(report),
         f"{spec.location.path}:{spec.location.line}",

@@ -13,28 +13,32 @@ engine picks one port is only a risk, so a warning.
 
 from __future__ import annotations
 
-from portward.model import Finding, Fix, Severity, Transport
+from portward.model import Finding, Fix, PortRange, Severity, Transport
 from portward.rules.address_in_use import definitions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portward.model import PortRange, PortSpec, Service, Snapshot
+    from portward.model import PortSpec, Service, Snapshot
 
 RULE = "duplicate-host-port"
 SEVERITY = Severity.ERROR
 
 
 def check(snapshot: Snapshot) -> Iterator[Finding]:
-    """One finding for each pair of published ports that overlap."""
+    """One finding for each pair of entries that overlap, as they are written."""
     services = snapshot.project.services if snapshot.project else ()
     claims = [(service, spec) for service in services for spec in service.claims]
+    found: dict[object, tuple[tuple[Service, PortSpec], tuple[Service, PortSpec], list[PortRange]]] = {}
     for first, second in sorted(_overlapping({index: spec.range for index, (_, spec) in enumerate(claims)})):
         shared = claims[first][1].overlaps(claims[second][1])
         if shared is not None:
-            pair = sorted((claims[first], claims[second]), key=lambda claim: not claim[0].host_network)
-            yield _finding(snapshot, pair[0], pair[1], shared)
+            one, two = sorted((claims[first], claims[second]), key=lambda claim: not claim[0].host_network)
+            places = [(service.name, spec.location, spec.span, len(spec.range or ())) for service, spec in (one, two)]
+            found.setdefault(tuple(places), (one, two, []))[2].append(shared)
+    for one, two, ports in found.values():
+        yield _finding(snapshot, one, two, ports)
 
 
 def _overlapping(ranges: dict[int, PortRange | None]) -> Iterator[tuple[int, int]]:
@@ -48,10 +52,12 @@ def _overlapping(ranges: dict[int, PortRange | None]) -> Iterator[tuple[int, int
 
 
 def _finding(
-    snapshot: Snapshot, first: tuple[Service, PortSpec], second: tuple[Service, PortSpec], shared: PortRange
+    snapshot: Snapshot, first: tuple[Service, PortSpec], second: tuple[Service, PortSpec], ports: list[PortRange]
 ) -> Finding:
+    """`ports` are what two written entries share: of two ranges whose every port is fixed, one after the other."""
     (service, spec), (other, later) = first, second
-    picks = any(entry.range and len(entry.range) > len(shared) for entry in (spec, later)) or len(shared) > 1
+    picks = any(entry.range and len(entry.range) > len(ports[0]) for entry in (spec, later)) or len(ports[0]) > 1
+    shared = PortRange(min(each.low for each in ports), max(each.high for each in ports))
     verb = "bind" if service.host_network else "publish"
     who = f"{service.name} publishes" if service is other else f"{service.name} and {other.name} {verb}"
     if picks:
