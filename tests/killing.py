@@ -158,7 +158,9 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def end_group(pid: int) -> None:
-    """Ends all that is left of a session that a test began."""
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Ends a session that a test began, and reaps its first process; one that was reaped already is another's number by now."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

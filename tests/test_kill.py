@@ -240,8 +240,7 @@ def supervised(free_port: int, tmp_path: Path) -> Iterator[Callable[..., int]]:
 
     yield start
     for process in started:
-        end_group(process.pid)
-        process.wait()
+        end_group(process)
 
 
 def test_an_unknown_supervisor(kill: Kill, free_port: int, supervised: Callable[..., int]) -> None:
@@ -301,12 +300,14 @@ def test_a_port_that_is_taken_by_another(kill: Kill, free_port: int, spawn: Spaw
     answer = kill(free_port)
     assert server.process.stdout is not None
     pid = int(server.process.stdout.readline().split()[0])
+    handle = os.pidfd_open(pid)
     try:
         (after,) = answer.document["ports"]
         assert (answer.status, [row["pid"] for row in answer.stopped], after["free"]) == (1, [server.pid], False)
         assert [each["pid"] for row in after["listeners"] for each in row["processes"]] == [pid]
     finally:
-        end_group(pid)
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
 
 
 def test_a_holder_that_ends_with_another(kill: Kill, free_port: int, spare_port: int, spawn: Spawn) -> None:

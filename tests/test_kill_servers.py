@@ -59,8 +59,7 @@ def start(free_port: int, outside: Path) -> Iterator[Callable[[Sequence[str]], s
 
     yield begin
     for process in started:
-        end_group(process.pid)
-        process.wait()
+        end_group(process)
 
 
 def test_nginx(kill: Kill, free_port: int, outside: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
