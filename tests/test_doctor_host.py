@@ -33,8 +33,10 @@ FILTER = "add table inet guard; add chain inet guard {hook} {{ type filter hook 
 
 
 @contextmanager
-def answering(held: socket.socket, answer: bytes, *, first: bool = False) -> Iterator[int]:
-    """Gives each connection the same answer to the first thing it says, or before that; the port."""
+def answering(
+    held: socket.socket, answer: bytes, *, first: bool = False, heard: list[bytes] | None = None
+) -> Iterator[int]:
+    """Gives each connection the same answer to the first thing it says, or before that; the port. `heard` gets what each says."""
     over = threading.Event()
     held.settimeout(0.2)
 
@@ -47,7 +49,10 @@ def answering(held: socket.socket, answer: bytes, *, first: bool = False) -> Ite
             with connection:
                 connection.settimeout(20)
                 try:
-                    if first or connection.recv(4096):
+                    said = b"" if first else connection.recv(4096)
+                    if heard is not None:
+                        heard.append(said)
+                    if first or said:
                         connection.sendall(answer)
                     if first:
                         connection.recv(4096)
@@ -89,6 +94,17 @@ def test_healthy_http(listen: Listen) -> None:
         answer = doctor(f"http://127.0.0.1:{port}/path")
     is_well(answer)
     assert any("204 (told/1)" in check["detail"] for check in answer.document["checks"])
+
+
+def test_what_is_asked(listen: Listen) -> None:
+    """One GET of the URL's path, with the host and the port as a browser names them, and none of its secrets."""
+    held = listen("::1")
+    heard: list[bytes] = []
+    with answering(held, b"HTTP/1.1 200 OK\r\n\r\n", heard=heard) as port:
+        is_well(doctor(f"http://me:hunter2@[::1]:{port}/path?x=1"))
+    (request,) = filter(None, heard)
+    assert request.startswith(f"GET /path?x=1 HTTP/1.1\r\nHost: [::1]:{port}\r\n".encode())
+    assert b"hunter2" not in request
 
 
 def test_healthy_from_a_namespace(spawn: Spawn) -> None:

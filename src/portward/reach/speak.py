@@ -36,16 +36,21 @@ def speak(asked: str, address: str, port: int, host: str, path: str, patience: f
 def _asked(speech: Speech, address: str, port: int, host: str, path: str, deadline: float) -> Speech:
     with socket.create_connection((address, port), timeout=max(0.001, deadline - time.monotonic())) as plain:
         if speech.asked == "http":
-            return _heard(speech, _first(plain, host, path, deadline))
-        with _context().wrap_socket(plain, server_hostname=host) as secure:
-            return _heard(speech.replace(tls=True), _first(secure, host, path, deadline))
+            return _heard(speech, _first(plain, _authority(host, port), path, deadline))
+        with _context().wrap_socket(plain, server_hostname=host.partition("%")[0]) as secure:
+            return _heard(speech.replace(tls=True), _first(secure, _authority(host, port), path, deadline))
+
+
+def _authority(host: str, port: int) -> str:
+    """What a browser writes into the Host header (RFC 9110, 7.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _speaks_tls(address: str, port: int, host: str, patience: float) -> bool:
     """Whether a server that hung up on plain text shakes hands by TLS."""
     try:
         with socket.create_connection((address, port), timeout=patience) as plain:
-            _context().wrap_socket(plain, server_hostname=host).close()
+            _context().wrap_socket(plain, server_hostname=host.partition("%")[0]).close()
     except OSError:
         return False
     return True
