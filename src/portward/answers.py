@@ -170,7 +170,8 @@ class Change(Record):
 class Changes(Record):
     """What a verb would change, or has changed. `undo` is the id of the write, `verb` what an undo takes back.
 
-    `remarks` are for people: what was left alone and why, what to do next.
+    `undoable` says whether an undo can take it back once it is written. `remarks` are for people: what was left alone and why,
+    what to do next.
     """
 
     changes: tuple[Change, ...]
@@ -180,6 +181,7 @@ class Changes(Record):
     planned: Plan | None = None
     verb: str | None = None
     remarks: tuple[str, ...] = ()
+    undoable: bool = True
 
 
 class Who(Record):

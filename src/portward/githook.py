@@ -39,7 +39,7 @@ def plan(root: str, *, remove: bool, write: bool) -> Changes:
     change = Change(path, 1, before or "", after, None)
     if write:
         _write(path, after)
-    return Changes((change,), diff(path, before, after or None), written=write, remarks=remarks)
+    return Changes((change,), diff(path, before, after or None), written=write, remarks=remarks, undoable=False)
 
 
 def _read(path: str) -> str | None:

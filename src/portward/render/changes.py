@@ -93,5 +93,6 @@ def _closing(answer: Changes, command: str) -> str:
         verb = f"`{answer.verb}`"
         return f"Took {verb} back in {count}." if answer.written else f"Nothing written. `{command}` takes {verb} back."
     if not answer.written:
-        return f"Nothing written. `{command} --write` does it; `portward undo` takes it back."
-    return f"Written in {count}. `portward undo` takes it back."
+        back = "; `portward undo` takes it back" if answer.undoable else ""
+        return f"Nothing written. `{command} --write` does it{back}."
+    return f"Written in {count}." + (" `portward undo` takes it back." if answer.undoable else "")
