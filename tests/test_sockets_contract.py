@@ -145,10 +145,10 @@ def test_asked_for_a_port_connections_are_told_with_a_note(
 ) -> None:
     """A connection may be why a bind is refused: then it is a row of its own, never in state listen."""
     client = connect(listen())
-    (row,) = rows_of(reader, {port_of(client)}, narrow=True)
-    assert row.state is State.BOUND
-    assert row.note == "connection in ESTABLISHED"
-    assert [process.pid for process in row.processes] == [os.getpid()]
+    rows = rows_of(reader, {port_of(client)}, narrow=True)
+    assert {row.state for row in rows} == {State.BOUND}
+    owned = [(row.note, [process.pid for process in row.processes]) for row in rows]
+    assert ("connection in ESTABLISHED", [os.getpid()]) in owned  # others may go out from the same number
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
