@@ -29,6 +29,14 @@ SOAK = os.environ.get("PORTWARD_SOAK") == "1"
 settings.register_profile("portward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("portward")
 
+# a shell without job control makes its background jobs ignore these, and so would all that the tests start
+for _number, _default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (getattr(signal, "SIGQUIT", None), signal.SIG_DFL),
+):
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
+
 _WORKERS = 16  # of pytest-xdist that are kept apart
 
 CHILD_START = """

@@ -15,9 +15,9 @@ SOURCE = Path(__file__).parent.parent / "src/portward"
 
 # each room, and what it may import from the house besides itself and the records
 ALLOWED = {
-    "records": set(),
+    "records": set[str](),
     "model": {"records"},
-    "errors": set(),
+    "errors": set[str](),
     "wording": {"model"},
     "arguments": {"errors", "model", "wording"},
     "evidence": {"model"},
@@ -29,8 +29,8 @@ ALLOWED = {
     "allocate": {"errors", "model", "wording"},
     "plan": {"errors", "model", "wording"},
     "symptoms": {"model"},
-    "servers": {"errors", "formats", "model", "wording"},
-    "packets": set(),
+    "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
+    "packets": set[str](),
     "causes": {"evidence", "model", "packets", "remedies", "wording"},
     "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
