@@ -83,6 +83,10 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
         "loopback only",
     ),
     "namespace": ({"doors": (REFUSED,), "rows": (ROW.replace(netns="lab"),)}, "in the network namespace lab"),
+    "not started, and another's namespace": (
+        {"doors": (REFUSED,), "rows": (ROW.replace(netns="lab"),), "declared": Declared("api", compose=True, exists=False)},
+        "api has not been started",
+    ),
     "bound": ({"doors": (REFUSED,), "rows": (ROW.replace(state=State.BOUND),)}, "does not listen yet"),
     "udp": (
         {"doors": (REFUSED,), "rows": (ROW.replace(endpoint=Endpoint("0.0.0.0", PORT, Transport.UDP), state=State.UDP),)},

@@ -22,8 +22,12 @@ def check(evidence: Evidence) -> Iterator[Step]:
         if declared.whose == "mine":
             yield Step(NAME, True, f"{port} is {service}'s, and this checkout's own answers there")
         return
-    if any(True for _ in evidence.listening()) or evidence.own_container() is not None:
-        return
+    here = {door.home for door in evidence.doors}
+    if (
+        any(True for home in here if home is not None for _ in evidence.listening(home))
+        or evidence.own_container() is not None
+    ):
+        return  # who has that number in another network namespace is another's
     detail = f"{port} is {service}'s by this project's files, and nothing has it"
     if evidence.may_bind is Refusal.NOT_PERMITTED:
         cause = (
