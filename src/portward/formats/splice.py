@@ -72,7 +72,10 @@ def diff(path: str, before: str | None, after: str | None) -> str:
     if before == after:
         return ""
     old, new = _lines(before or ""), _lines(after or "")
-    names = ["/dev/null" if text is None else _name(path if path.startswith("/") else side + path) for side, text in (("a/", before), ("b/", after))]
+    names = [
+        "/dev/null" if text is None else _name(path if path.startswith("/") else side + path)
+        for side, text in (("a/", before), ("b/", after))
+    ]
     hunks = [line for group in _grouped(_differences(old, new)) for line in _hunk(group, old, new)]
     return "".join([f"--- {names[0]}\n+++ {names[1]}\n", *hunks]) if hunks else ""
 
