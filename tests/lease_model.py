@@ -43,7 +43,7 @@ def requests(draw: st.DrawFn) -> LeaseRequest:
         offers=[tuple(range(first, first + count)) for first in firsts] if contiguous else [(port,) for port in firsts],
         count=count,
         contiguous=contiguous,
-        transport=draw(st.sampled_from(Transport)),
+        transport=draw(st.sampled_from([*Transport])),
         kind=kind,
         ttl=TTL if kind is LeaseKind.TTL else None,
         avoid=draw(st.frozensets(ports, max_size=2)),

@@ -46,7 +46,7 @@ GUIDE = {
 """The guide's "Common Ports Used in AI Development", in its order."""
 
 PORTS = st.integers(1, LAST_PORT)
-TRANSPORTS = st.sampled_from(Transport)
+TRANSPORTS = st.sampled_from([*Transport])
 
 
 def services(rows: tuple[catalog.CatalogEntry, ...]) -> list[str]:

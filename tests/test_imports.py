@@ -209,6 +209,8 @@ def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
         loaded = _loaded([verb, str(port)], environment, tmp_path)
     assert "portward.ward" in loaded
     assert not loaded & HEAVY
+    if (verb, state) in {("check", "free"), ("ls", "free"), ("ls", "taken")}:  # the others read the catalog, or files
+        assert not loaded & {"enum", "re"}
     assert not {name for name in loaded if name.startswith("portward.rules")}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import enum
 import errno
+import json
 import pickle
 import sys
 from typing import TYPE_CHECKING, Any
@@ -136,7 +138,7 @@ def test_link_local_addresses_of_two_interfaces_do_not_overlap() -> None:
 
 addresses = st.sampled_from([ANY, V4, V4_OTHER, V4_ANY, V6, "::", MAPPED, "192.0.2.7", "2001:db8::7", "::ffff:0.0.0.0"])
 endpoints = st.builds(
-    Endpoint, addresses, st.sampled_from([80, 81]), st.sampled_from(Transport), st.sampled_from([None, True, False])
+    Endpoint, addresses, st.sampled_from([80, 81]), st.sampled_from([*Transport]), st.sampled_from([None, True, False])
 )
 
 
@@ -291,3 +293,31 @@ def _refused(bind: Any) -> bool:
         return True
     made.close()
     return False
+
+
+def test_words_are_what_an_enumeration_of_the_standard_library_is() -> None:
+    """Members are texts with a name, found by their value, one object each, whatever they go through."""
+
+    class Standard(enum.StrEnum):
+        ERROR = "error"
+        WARNING = "warning"
+        NOTE = "note"
+
+    for kind in (Severity, Standard):
+        assert list(kind) == ["error", "warning", "note"]
+        assert [member.name for member in kind] == ["ERROR", "WARNING", "NOTE"]
+        assert len(kind) == 3
+        assert kind("error") is kind.ERROR
+        assert kind(kind.ERROR) is kind.ERROR
+        assert kind.ERROR in kind
+        assert (kind.ERROR.value, str(kind.ERROR), f"{kind.ERROR:>6}") == ("error", "error", " error")
+        assert type(kind.ERROR.value) is type(str(kind.ERROR)) is str
+        assert repr(kind.ERROR) == f"<{kind.__name__}.ERROR: 'error'>"
+        assert json.dumps({kind.ERROR: kind.NOTE}) == '{"error": "note"}'
+        assert isinstance(kind.ERROR, kind)
+        assert copy.deepcopy(kind.ERROR) is copy.copy(kind.ERROR) is kind.ERROR
+        assert hash(kind.ERROR) == hash("error")
+        with pytest.raises(ValueError, match="'fatal' is not a valid"):
+            kind("fatal")
+    assert pickle.loads(pickle.dumps(Severity.ERROR)) is Severity.ERROR
+    assert Severity.ERROR.rank == 2

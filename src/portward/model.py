@@ -7,9 +7,7 @@ columns start at 1 and count code points.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from portward.records import Record
+from portward.records import Record, StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,13 +1,15 @@
-"""Immutable, typed records: the base of every noun in `model.py`.
+"""Immutable, typed records and words: the bases of every noun in `model.py`.
 
-To a type checker a record is a frozen dataclass (PEP 681). At run time a small metaclass makes it: importing `dataclasses`
-costs about as much as the whole of `portward check PORT`.
+To a type checker a record is a frozen dataclass (PEP 681), and `StrEnum` is that of `enum`. At run time small metaclasses make
+them: importing `dataclasses` costs about as much as the whole of `portward check PORT`, `enum` a quarter of that.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from enum import StrEnum as StrEnum
     from typing import Any, Self, dataclass_transform
 else:
 
@@ -94,3 +96,46 @@ def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object])
     if missing:
         raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
     return tuple(given[field] for field in cls._fields)
+
+
+if not TYPE_CHECKING:
+
+    class _WordsType(type):
+        """Makes each text in a class's body a member of the class: a `str` with a `name` and a `value`, found by its value."""
+
+        def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _WordsType:
+            words = {key: value for key, value in namespace.items() if isinstance(value, str) and key[0] != "_"}
+            rest = {key: namespace[key] for key in namespace if key not in words}
+            cls = super().__new__(mcs, name, bases, {"__slots__": (), **rest})
+            cls._members = {value: str.__new__(cls, value) for value in words.values()}
+            for key, value in words.items():
+                cls._members[value].name, cls._members[value].value = key, value
+                setattr(cls, key, cls._members[value])
+            return cls
+
+        def __call__(cls, value: str) -> str:
+            """The member of this value. Raises ValueError where there is none."""
+            try:
+                return cls._members[value]
+            except (KeyError, TypeError):
+                raise ValueError(f"{value!r} is not a valid {cls.__name__}") from None
+
+        def __iter__(cls) -> Iterator[str]:
+            return iter(cls._members.values())
+
+        def __len__(cls) -> int:
+            return len(cls._members)
+
+        def __contains__(cls, value: object) -> bool:
+            return value in cls._members
+
+    class StrEnum(str, metaclass=_WordsType):
+        """As `enum.StrEnum`, without aliases, `auto` and `__members__`."""
+
+        __slots__ = ("name", "value")
+
+        def __repr__(self) -> str:
+            return f"<{type(self).__name__}.{self.name}: {self.value!r}>"
+
+        def __reduce__(self) -> tuple[type, tuple[str]]:
+            return type(self), (self.value,)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from functools import cache
 
 from portward.model import Process
 
@@ -20,6 +19,7 @@ _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
 _ANCESTORS = 64
+_user_names: dict[int, str] = {}
 
 
 def socket_owners(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
@@ -109,13 +109,14 @@ def cgroup(pid: int) -> str:
     return unified if len(unified) > 1 else max(paths.values(), key=len, default="")
 
 
-@cache
 def user_name(uid: int) -> str:
-    """The name of a user id, or the number as text where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    """The name of a user id, or the number as text where it has none. Asked for once."""
+    if uid not in _user_names:
+        try:
+            _user_names[uid] = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            _user_names[uid] = str(uid)
+    return _user_names[uid]
 
 
 def _read(pid: int, name: str) -> bytes:
