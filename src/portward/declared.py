@@ -6,7 +6,7 @@ import errno
 import os
 
 from portward.errors import NoProject, Unavailable, UsageError
-from portward.model import ComposeOptions, Service, Settings, Skipped
+from portward.model import Skipped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portward.change import Session
     from portward.generated import Generated
     from portward.journal import Journal
-    from portward.model import Project
+    from portward.model import ComposeOptions, Project, Service, Settings
     from portward.workspace import Files
 
 
@@ -102,6 +102,8 @@ class Declared:
         try:
             return self.settings(key, value), ()
         except UsageError as error:
+            from portward.model import Settings
+
             return Settings(), (Skipped(str(error).partition(": ")[0], error.message),)
 
     def files(self, options: ComposeOptions | None = None) -> Files:
@@ -203,6 +205,8 @@ class Declared:
 
     def _from_root(self, options: ComposeOptions | None) -> ComposeOptions:
         """The options with their paths told from the root: people tell them from the folder that they are in."""
+        from portward.model import ComposeOptions
+
         if options is None or self.root is None or self.folder in ("", self.root):
             return options or ComposeOptions()
 

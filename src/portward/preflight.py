@@ -5,18 +5,19 @@ The bind decides. Sockets and containers are asked only why, and of the ports th
 
 from __future__ import annotations
 
-from portward.answers import PortCheck
+from portward.answers import Check, PortCheck
 from portward.arguments import parse_port
 from portward.errors import Unavailable
 from portward.live import holds, is_connection
-from portward.model import LAST_PORT, Endpoint, Finding, Fix, Reading, Refusal, Severity, Skipped, Transport
+from portward.model import LAST_PORT, Endpoint, Reading, Refusal, Skipped, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from portward.declared import Declared
     from portward.live import Live
-    from portward.model import Snapshot
+    from portward.model import Finding, Snapshot
 
 _REFUSED = {
     Refusal.NOT_PERMITTED: (
@@ -36,6 +37,19 @@ _REFUSED = {
     ),
 }
 """The refusals that are not "in use": rule, reason and hint."""
+
+
+def check(live: Live, declared: Declared, now: float, ports: Sequence[str], all_netns: bool) -> Check:
+    """See `Portward.check_ports`."""
+    checks, reading = look(live, ports, all_netns)
+    refused = dict.fromkeys(check for check in checks if not check.available)
+    if not refused:
+        return Check(checks, (), reading)
+    from portward.model import Snapshot
+
+    settings, unread = declared.readable_settings()
+    snapshot = Snapshot(reading, now, settings=settings)
+    return Check(checks, tuple(_finding(live, check, snapshot) for check in refused), reading, unread=unread)
 
 
 def look(live: Live, ports: Sequence[str], all_netns: bool) -> tuple[tuple[PortCheck, ...], Reading]:
@@ -81,9 +95,10 @@ def _of_host(checks: Sequence[PortCheck]) -> PortCheck:
     return next((check for check in here if not check.available), here[0])
 
 
-def finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
+def _finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
     """What to say of a port that is not available, and a free one of the range that suits it."""
     from portward import catalog
+    from portward.model import Finding, Fix, Severity
     from portward.remedies import stops
     from portward.survey import free_port
     from portward.wording import holder

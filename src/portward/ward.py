@@ -13,16 +13,7 @@ from portward.arguments import is_port_or_range, parse_port, parse_range, parse_
 from portward.declared import Declared
 from portward.errors import UsageError
 from portward.live import Live, holds
-from portward.model import (
-    ComposeOptions,
-    Listener,
-    PortRange,
-    Project,
-    Reading,
-    Settings,
-    Snapshot,
-    Transport,
-)
+from portward.model import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +37,7 @@ if TYPE_CHECKING:
     from portward.evidence import Examined
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
-    from portward.model import Identity, Lease
+    from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
     from portward.workspace import Checkout, Files
@@ -167,14 +158,8 @@ class Portward:
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
         from portward import preflight
-        from portward.answers import Check
 
-        checks, reading = preflight.look(self.live, ports, all_netns)
-        refused = dict.fromkeys(check for check in checks if not check.available)
-        settings, unread = self.declared.readable_settings() if refused else (Settings(), ())
-        snapshot = Snapshot(reading, self._clock(), settings=settings)
-        findings = tuple(preflight.finding(self.live, check, snapshot) for check in refused)
-        return Check(checks, findings, reading, unread=unread)
+        return preflight.check(self.live, self.declared, self._clock(), ports, all_netns)
 
     def check(self, options: ComposeOptions | None = None, *, all_netns: bool = False) -> Check:
         """Whether all that the project declares is free, or running as this very stack, and consistent.
@@ -417,6 +402,7 @@ class Portward:
         from portward import symptoms
         from portward.answers import Explanation
         from portward.explaining import explain
+        from portward.model import Reading, Snapshot
 
         said = symptoms.read(text)
         if not said.found:
