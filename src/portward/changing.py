@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portward.declared import Declared
+    from portward.leased import Leased
     from portward.live import Live
     from portward.model import ComposeOptions, Finding, Link
 
@@ -38,13 +39,15 @@ def set_ports(
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
 
 
-def resolve(live: Live, declared: Declared, now: float, *, write: bool, options: ComposeOptions | None) -> Changes:
+def resolve(
+    live: Live, declared: Declared, leased: Leased, now: float, *, write: bool, options: ComposeOptions | None
+) -> Changes:
     """See `Portward.resolve`."""
     from portward import rules, survey
     from portward.plan import Move, to_move
 
     session = declared.change(options)
-    snapshot = survey.snapshot_of(live, session.project, session.settings, now)
+    snapshot = survey.snapshot_of(live, session.project, session.settings, leased.promises(), now)
     pinned = {pin.service for pin in session.settings.pins}
     findings = rules.judge(snapshot)
     links, stuck = to_move(session.project, findings, pinned)
@@ -56,19 +59,21 @@ def resolve(live: Live, declared: Declared, now: float, *, write: bool, options:
                 f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
                 hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
             )
-        moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
+        moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings, snapshot.worktree)))
     return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
 
 
-def _in_the_way(link: Link, findings: Sequence[Finding]) -> str:
+def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
     """Why a published port must move, in a few words."""
-    from portward.wording import brief
+    from portward.wording import brief, leased
 
     entry = link.entry
     assert entry is not None
     for finding in findings:
         if entry.place in finding.locations and finding.holders:
             return f"{entry.number} is held by {brief(finding.holders[0])}"
+        if entry.place in finding.locations and finding.leases:
+            return f"{entry.number} is {leased(finding.leases[0], worktree)}"
     return f"{entry.number} is published twice"
 
 

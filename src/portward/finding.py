@@ -9,12 +9,14 @@ from portward.model import LAST_PORT, PortRange, PortRequest, Snapshot, Transpor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portward.declared import Declared
+    from portward.leased import Leased
     from portward.live import Live
 
 
 def find(
     live: Live,
     declared: Declared,
+    leased: Leased,
     now: float,
     preferred: int | None,
     *,
@@ -31,7 +33,9 @@ def find(
     settings = declared.settings()
     asked = ports or settings.ranges.get("other", catalog.DEFAULT_RANGES["other"])
     request = PortRequest(f"find\0{declared.place}", asked, preferred, count, contiguous, transport)
-    snapshot = Snapshot(live.seen(), now, reserved=() if ports else live.reserved(), settings=settings)
+    reserved = () if ports else live.reserved()
+    promises = leased.promises()
+    snapshot = Snapshot(live.seen(), now, reserved=reserved, settings=settings, leases=promises.leases)
     found: list[int] = []
     for group in allocate.candidates(request, snapshot):
         if all(live.is_free(port, transport) for port in group):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portward.declared import Declared
+    from portward.leased import Leased, Promises
     from portward.live import Live
     from portward.model import Location, Project
 
@@ -70,7 +71,7 @@ def ls(
     return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
 
 
-def who(live: Live, declared: Declared, ports: Sequence[str], *, all_netns: bool) -> WhoAnswer:
+def who(live: Live, declared: Declared, leased: Leased, ports: Sequence[str], *, all_netns: bool) -> WhoAnswer:
     """See `Portward.who`."""
     wanted = [(argument, port) for argument in map(parse_port, ports) for port in argument.ports]
     reading = live.read(
@@ -79,12 +80,16 @@ def who(live: Live, declared: Declared, ports: Sequence[str], *, all_netns: bool
         ports={port for _, port in wanted},
     )
     project, skipped = declared.readable()
+    promises = leased.promises({port for _, port in wanted})
+    reading = reading.replace(listeners=tuple(promises.told(live, row) for row in reading.listeners))
     reading = _named(reading, project)
-    rows = tuple(_who(live, port, argument, reading, project) for argument, port in wanted)
-    return WhoAnswer(rows, (*reading.skipped, *skipped))
+    rows = tuple(_who(live, port, argument, reading, project, promises) for argument, port in wanted)
+    return WhoAnswer(rows, (*reading.skipped, *skipped, *promises.skipped), promises.worktree)
 
 
-def _who(live: Live, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:
+def _who(
+    live: Live, port: int, argument: PortArgument, reading: Reading, project: Project | None, promises: Promises
+) -> Who:
     from portward import catalog
     from portward.remedies import stops
 
@@ -102,6 +107,7 @@ def _who(live: Live, port: int, argument: PortArgument, reading: Reading, projec
         declared=_wanting(port, project) if project else (),
         customary=catalog.customary(port, argument.transport),
         fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
+        lease=promises.of(port, argument.transport),
     )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from portward.composing import Composer
     from portward.conventions import Terms
     from portward.evidence import Examined
+    from portward.leased import Leased
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
     from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
@@ -150,7 +151,7 @@ class Portward:
         """
         from portward import looking
 
-        return looking.who(self.live, self.declared, ports, all_netns=all_netns)
+        return looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
 
     def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
         """Whether each port is free to bind now, and who is in the way of those that are not.
@@ -159,7 +160,7 @@ class Portward:
         """
         from portward import preflight
 
-        return preflight.check(self.live, self.declared, self._clock(), ports, all_netns)
+        return preflight.check(self.live, self.declared, self._leased(), self._clock(), ports, all_netns)
 
     def check(self, options: ComposeOptions | None = None, *, all_netns: bool = False) -> Check:
         """Whether all that the project declares is free, or running as this very stack, and consistent.
@@ -171,7 +172,8 @@ class Portward:
 
         settings = self.settings()
         project = self.declared.project(options, settings=settings)
-        snapshot = survey.snapshot_of(self.live, project, settings, self._clock(), all_netns=all_netns)
+        promises, now = self._leased().promises(), self._clock()
+        snapshot = survey.snapshot_of(self.live, project, settings, promises, now, all_netns=all_netns)
         snapshot = snapshot.replace(system=self.live.system(), customs=survey.customs_of(project))
         found = rules.verdict(snapshot)
         if any(finding.service for finding in found.findings):
@@ -210,7 +212,7 @@ class Portward:
 
         settings = self.settings()
         project = self.declared.project(options, settings=settings)
-        snapshot = survey.snapshot_of(self.live, project, settings, self._clock())
+        snapshot = survey.snapshot_of(self.live, project, settings, self._leased().promises(), self._clock())
         assert snapshot.project is not None
         inactive = tuple(survey.report(snapshot, service) for service in snapshot.project.inactive)
         return Services(snapshot.project, survey.reports(snapshot), inactive, snapshot.reading)
@@ -233,6 +235,7 @@ class Portward:
         return finding.find(
             self.live,
             self.declared,
+            self._leased(),
             self._clock(),
             preferred,
             count=count,
@@ -281,7 +284,7 @@ class Portward:
         """
         from portward import changing
 
-        return changing.resolve(self.live, self.declared, self._clock(), write=write, options=options)
+        return changing.resolve(self.live, self.declared, self._leased(), self._clock(), write=write, options=options)
 
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
@@ -410,7 +413,9 @@ class Portward:
         self._narrate(f"{len(said.found)} troubles in the text")
         project, skipped = self.declared.readable()
         settings, unread = self.declared.readable_settings()
-        snapshot = Snapshot(Reading(()), self._clock(), project, settings=settings)
+        promises = self._leased().promises()
+        leases, worktree = promises.leases, promises.worktree
+        snapshot = Snapshot(Reading(()), self._clock(), project, settings=settings, leases=leases, worktree=worktree)
         found = explain(self.live, said, snapshot)
         return found.replace(skipped=(*found.skipped, *skipped, *unread))
 
@@ -504,15 +509,22 @@ class Portward:
         found = Examining(self.live, project, self.environment, self.verify).examine(target, origin)
         return found.replace(skipped=tuple(dict.fromkeys((*found.skipped, *unread))))
 
+    def _leased(self) -> Leased:
+        from portward.leased import Leased
+
+        return Leased(self.declared.place, self._settings, self.environment, self._clock, self._store_at)
+
+    def _settings(self, *about: str) -> Settings:
+        return self.declared.readable_settings(*about)[0]
+
     def _leasing(self) -> Leasing:
         from portward.leasing import Leasing
         from portward.workspace import checkout
 
-        def settings(*about: str) -> Settings:
-            return self.declared.readable_settings(*about)[0]
-
         place = checkout(self.declared.place)
-        return Leasing(place, settings, self.live, self.environment, self._clock, self.declared.source, self._store_at)
+        return Leasing(
+            place, self._settings, self.live, self.environment, self._clock, self.declared.source, self._store_at
+        )
 
     def _store_at(self, address: str) -> LeaseStore:
         from portward.leases import open_store

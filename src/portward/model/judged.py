@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from portward.model.declared import Location, PortSpec, Project
+    from portward.model.leased import Lease
 
 
 class Severity(StrEnum):
@@ -81,7 +82,7 @@ class Fix(Record):
 
 
 class Finding(Record):
-    """One judgement of a rule: the only output of every check."""
+    """One judgement of a rule: the only output of every check. In the way are `holders` and `leases`."""
 
     rule: str
     severity: Severity
@@ -93,6 +94,7 @@ class Finding(Record):
     holders: tuple[Listener, ...] = ()
     hint: str | None = None
     fixes: tuple[Fix, ...] = ()
+    leases: tuple[Lease, ...] = ()
 
 
 class Kind(StrEnum):
@@ -167,7 +169,8 @@ class Snapshot(Record):
     `ranges` are the ports that Portward picks from for each kind of service, `reserved` those that it never picks.
     `free` offers a free port, each another, for a published port that needs one; for a service, that of its first.
     `customs` are told for the ports that the project publishes or listens on. `node_ports` are those that a Kubernetes
-    cluster gives to Services by default (--service-node-port-range).
+    cluster gives to Services by default (--service-node-port-range). `leases` are those that stand in our own network namespace,
+    `worktree` is the working tree that they are seen from.
     """
 
     reading: Reading
@@ -181,7 +184,17 @@ class Snapshot(Record):
     system: System = System()
     customs: Mapping[int, Custom] = {}
     node_ports: PortRange = PortRange(30000, 32767)
+    leases: tuple[Lease, ...] = ()
+    worktree: str = ""
 
     def holders(self, endpoint: Endpoint) -> tuple[Listener, ...]:
         """Who holds or claims the endpoint in our own network namespace."""
         return tuple(row for row in self.reading.listeners if row.netns is None and row.endpoint.overlaps(endpoint))
+
+    def promised(self, endpoint: Endpoint, service: str) -> Lease | None:
+        """The lease of the endpoint's port, where it is not that service's of this working tree."""
+        mine = (self.worktree, service)
+        for lease in self.leases:
+            if (lease.port, lease.transport) == (endpoint.port, endpoint.transport):
+                return None if (lease.holder.worktree, lease.holder.service) == mine else lease
+        return None

@@ -175,7 +175,8 @@ class Listener(Record):
     `processes` is empty when nobody may be seen (`owners` tells why) or when the owner is a container, whose forwarder
     (docker-proxy) is never named. `netns` is None for our own network namespace. `service` is what answers there;
     the name of an interpreter is never a service. `note` says what is unusual about the holder, for people. `identity` is what was
-    found there by asking, where that was asked for; `speaks_for` are the project's services whose protocol it was heard to speak.
+    found there by asking, where that was asked for; `speaks_for` are the project's services whose protocol it was heard to speak, and
+    `leased_to` those that have its port leased and started it.
     """
 
     endpoint: Endpoint
@@ -190,6 +191,7 @@ class Listener(Record):
     note: str | None = None
     identity: Identity | None = None
     speaks_for: tuple[str, ...] = ()
+    leased_to: tuple[str, ...] = ()
 
     @property
     def port(self) -> int:

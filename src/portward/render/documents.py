@@ -5,7 +5,7 @@ Absent is null, ports are integers, times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from portward.model import Severity, is_complete
+from portward.model import Severity, State, is_complete
 from portward.wording import shown
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ def check(answer: Check) -> Document:
                 "available": row.available,
                 "refusal": str(row.refusal) if row.refusal else None,
                 "listeners": [_listener(listener) for listener in row.listeners],
-                "lease": None,
+                "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
             }
             for row in answer.ports
         ],
@@ -138,6 +138,11 @@ def leases(answer: Granted) -> Document:
         "leases": [_lease(lease, lease.port in answer.live) for lease in answer.leases],
         "remarks": list(answer.remarks),
     }
+
+
+def _is_live(rows: Iterable[Listener]) -> bool:
+    """Whether anybody has the port that the rows are on, here and now."""
+    return any(row.netns is None and row.state is not State.CLAIMED for row in rows)
 
 
 def _lease(lease: Lease, live: bool) -> Document:
@@ -379,7 +384,7 @@ def _who(row: Who) -> Document:
         "transport": str(row.transport),
         "listeners": [_listener(listener) for listener in row.listeners],
         "ancestry": [[_process(process) for process in chain] for chain in row.ancestry],
-        "lease": None,
+        "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
         "declared": [_location(place) for place in row.declared],
         "customary": list(row.customary),
         "fixes": [_fix(fix) for fix in row.fixes],
@@ -408,7 +413,7 @@ def _finding(finding: Finding) -> Document:
         "port": finding.port,
         "transport": str(finding.transport) if finding.transport else None,
         "locations": [_location(place) for place in finding.locations],
-        "holders": [_listener(row) for row in finding.holders],
+        "holders": [*map(_listener, finding.holders), *(_lease(lease, False) for lease in finding.leases)],
         "hint": finding.hint,
         "fixes": [_fix(fix) for fix in finding.fixes],
     }
@@ -464,4 +469,5 @@ def _port(report: PortReport) -> Document:
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address or None, "port": endpoint.port} for endpoint in report.bound],
         "sign": report.sign,
+        "lease": _lease(report.lease, _is_live(report.holders)) if report.lease else None,
     }
