@@ -120,8 +120,11 @@ def test_resolve_moves_to_the_lease_of_this_checkout(trees: Trees) -> None:
 
 
 def test_find_offers_nothing_that_is_promised(trees: Trees) -> None:
-    """Not even as the port that was asked for by number."""
+    """Not even as the port that was asked for by number, but to the checkout that has it."""
     assert trees.ask(trees.two, "find", trees.port)[1]["ports"] != [trees.port]
+    assert trees.ask(trees.one, "find", trees.port)[1]["ports"] == [trees.port]
+    here = f"{trees.port}-{trees.port}"
+    assert trees.ask(trees.one, "find", "--range", here)[0] == 1
 
 
 SERVER = """

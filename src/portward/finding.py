@@ -35,7 +35,9 @@ def find(
     request = PortRequest(f"find\0{declared.place}", asked, preferred, count, contiguous, transport)
     reserved = () if ports else live.reserved()
     promises = leased.promises()
-    snapshot = Snapshot(live.seen(), now, reserved=reserved, settings=settings, leases=promises.leases)
+    # as for `check`, what this checkout has leased itself is there for whoever asks for it by its number
+    leases = tuple(each for each in promises.leases if preferred is None or not promises.is_mine(each))
+    snapshot = Snapshot(live.seen(), now, reserved=reserved, settings=settings, leases=leases)
     found: list[int] = []
     for group in allocate.candidates(request, snapshot):
         if all(live.is_free(port, transport) for port in group):
