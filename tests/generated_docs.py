@@ -46,10 +46,24 @@ def parts() -> dict[str, str]:
     return made
 
 
+GROUPS = {
+    "to see": ("look", "project"),
+    "to change": ("change",),
+    "to keep": ("lease", "run"),
+    "to mend": ("reach", "explain", "doctor", "kill"),
+    "elsewhere": ("serve",),
+}
+"""What verbs are for → the modules of the command line that have them."""
+
+
 def verbs() -> str:
-    """The README's table of verbs."""
-    rows = "".join(f"| `{verb}` | {text} |\n" for verb, (_, text) in cli.VERBS.items())
-    return f"| verb | answers |\n|---|---|\n{rows}"
+    """The README's table of verbs, by what they are for."""
+    groups = {module: group for group, modules in GROUPS.items() for module in modules}
+    found: dict[str, list[str]] = {group: [] for group in GROUPS}
+    for verb, (module, text) in cli.VERBS.items():
+        found[groups[module]].append(f"`{verb}` {text}")
+    rows = "".join(f"| {group} | {'<br>'.join(lines)} |\n" for group, lines in found.items())
+    return f"| | verbs |\n|---|---|\n{rows}"
 
 
 def help_texts() -> str:

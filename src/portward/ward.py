@@ -202,6 +202,12 @@ class Portward:
         """What `portward.toml` says, over what the user's own configuration does. Raises InvalidFile, with the place and a hint."""
         return self.declared.settings()
 
+    def ranges(self) -> dict[str, PortRange]:
+        """The ports that Portward picks from for each kind of service: the settings', else its own."""
+        from portward import catalog
+
+        return {**catalog.DEFAULT_RANGES, **self.settings().ranges}
+
     def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
 

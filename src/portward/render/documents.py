@@ -57,7 +57,7 @@ def dump(document: Document) -> str:
 
 def ls(reading: Reading) -> Document:
     return {
-        "listeners": [_listener(row) for row in reading.listeners],
+        "listeners": [listener(row) for row in reading.listeners],
         "skipped": _skipped(reading.skipped),
         "complete": reading.complete,
     }
@@ -81,7 +81,7 @@ def check(answer: Check) -> Document:
                 "address": row.endpoint.address or None,
                 "available": row.available,
                 "refusal": str(row.refusal) if row.refusal else None,
-                "listeners": [_listener(listener) for listener in row.listeners],
+                "listeners": [listener(each) for each in row.listeners],
                 "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
             }
             for row in answer.ports
@@ -95,7 +95,7 @@ def check(answer: Check) -> Document:
     if answer.project is not None:
         document |= {"project": answer.project.name, "root": answer.project.root}
         document["services"] = [_service(report) for report in answer.services]
-        document["elsewhere"] = [_listener(row) for row in answer.elsewhere]
+        document["elsewhere"] = [listener(row) for row in answer.elsewhere]
     return document
 
 
@@ -175,7 +175,7 @@ def explain(answer: Explanation) -> Document:
                 "transport": str(diagnosis.symptom.transport),
                 "cause": diagnosis.cause,
                 "evidence": list(diagnosis.evidence),
-                "holders": [_listener(row) for row in diagnosis.holders],
+                "holders": [listener(row) for row in diagnosis.holders],
                 "fixes": [_fix(fix) for fix in diagnosis.fixes],
                 "tool": diagnosis.symptom.tool,
                 "line": diagnosis.symptom.line,
@@ -191,7 +191,7 @@ def explain(answer: Explanation) -> Document:
 def verify(answer: Sequence[Verified]) -> Document:
     return {
         "ports": [
-            {"port": row.port, "whose": row.whose, "listeners": [_listener(each) for each in row.listeners]}
+            {"port": row.port, "whose": row.whose, "listeners": [listener(each) for each in row.listeners]}
             for row in answer
         ]
     }
@@ -220,7 +220,7 @@ def kill(answer: Killed, *, dry_run: bool = False) -> Document:
                 "port": after.port,
                 "transport": str(after.transport),
                 "free": not after.listeners,
-                "listeners": [_listener(row) for row in after.listeners],
+                "listeners": [listener(row) for row in after.listeners],
                 "by": after.by,
             }
             for after in answer.ports
@@ -302,7 +302,7 @@ def _skipped(skipped: Iterable[Skipped]) -> list[Document]:
     return [{"what": entry.what, "reason": entry.reason} for entry in skipped]
 
 
-def _listener(row: Listener) -> Document:
+def listener(row: Listener) -> Document:
     container = row.container
     return {
         "transport": str(row.transport),
@@ -382,7 +382,7 @@ def _who(row: Who) -> Document:
     return {
         "port": row.port,
         "transport": str(row.transport),
-        "listeners": [_listener(listener) for listener in row.listeners],
+        "listeners": [listener(each) for each in row.listeners],
         "ancestry": [[_process(process) for process in chain] for chain in row.ancestry],
         "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
         "declared": [_location(place) for place in row.declared],
@@ -413,7 +413,7 @@ def _finding(finding: Finding) -> Document:
         "port": finding.port,
         "transport": str(finding.transport) if finding.transport else None,
         "locations": [_location(place) for place in finding.locations],
-        "holders": [*map(_listener, finding.holders), *(_lease(lease, False) for lease in finding.leases)],
+        "holders": [*map(listener, finding.holders), *(_lease(lease, False) for lease in finding.leases)],
         "hint": finding.hint,
         "fixes": [_fix(fix) for fix in finding.fixes],
     }
