@@ -51,7 +51,7 @@ GROUPS = {
     "to change": ("change",),
     "to keep": ("lease", "run"),
     "to mend": ("reach", "explain", "doctor", "kill"),
-    "elsewhere": ("serve",),
+    "to live with": ("serve",),
 }
 """What verbs are for → the modules of the command line that have them."""
 

@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
     "serve": ("serve", "the dashboard in the browser: who listens, the project, and its changes"),
+    "top": ("serve", "who listens, live and full-screen, with what can be done about it"),
     "catalog": ("look", "what a port is customarily used for"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""

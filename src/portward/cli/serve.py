@@ -1,4 +1,4 @@
-"""The verb that answers in the browser: serve. stdout is one line, the URL."""
+"""The verbs that stay: serve in the browser, top in the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from portward.cli import say
 from portward.cli.terminal import open_ward
 from portward.errors import Unavailable, UsageError
 from portward.model import Endpoint
+from portward.ward import Portward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,4 +51,25 @@ def serve(arguments: Arguments) -> int:
 
     with listener:
         dashboard.serve(ward.declared.place, listener, dashboard.names(Endpoint(arguments.host, port)), tell)
+    return 0
+
+
+def add_top(parser: Declares) -> None:
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between two looks (default: 1)"
+    )
+
+
+def top(arguments: Arguments) -> int:
+    """`portward top`"""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or arguments.json:
+        raise UsageError("top needs a terminal", hint="`portward ls` lists once")
+    if not arguments.interval > 0:
+        raise UsageError(f"{arguments.interval:g} seconds is no time")
+    ward = open_ward(arguments)
+    try:
+        from portward.serve.top import Top
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"the live view needs {error.name}", hint="python3 -m pip install 'portward[top]'") from None
+    Top(lambda: Portward.open(ward.declared.place), arguments.interval).run()
     return 0

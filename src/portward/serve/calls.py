@@ -132,12 +132,7 @@ def _kill(ward: Portward, asked: Asked) -> Document:
 
 def _digest_of(plan: StopPlan) -> str:
     """Who would be stopped, and how: processes by pid and start, so that a pid that was reused is another."""
-    parts = []
-    for stop in plan.stops:
-        processes = [(process.pid, process.start_ticks) for process in (*stop.roots, *stop.processes)]
-        parts.append(
-            (stop.port, str(stop.transport), stop.how, processes, stop.container and stop.container.id, stop.unit)
-        )
+    parts = [(stop.port, str(stop.transport), stop.how, *map(str, stop.thing)) for stop in plan.stops]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
