@@ -167,9 +167,10 @@ function published(service, port) {
 function finding(each) {
   const places = each.locations.map((place) => make("p", {}, make("code", {}, `${place.path}:${place.line}:${place.column}`), ` ${place.text ?? ""}`));
   const fixes = each.fixes.map((fix) => {
+    const title = `${fix.title.replace(/[ ,(]*free in .*$/, "")}…`;
     const wish = /^portward set (\S+=\d+) --write$/.exec(fix.command ?? "")?.[1];
     const held = /^portward kill (\S+)$/.exec(fix.command ?? "")?.[1];
-    const doing = wish ? button(`${fix.title}…`, () => review("set", { wish }, fix.title, project)) : held ? button(`${fix.title}…`, () => stop(held, project)) : fix.command ? copying(fix.command) : null;
+    const doing = wish ? button(title, () => review("set", { wish }, fix.title, project)) : held ? button(title, () => stop(held, project)) : fix.command ? copying(fix.command) : null;
     return make("p", {}, wish || held ? null : `${fix.title} `, doing);
   });
   return make("div", { className: `finding ${each.severity}` }, make("p", {}, make("strong", {}, `${each.severity}: `), each.message), ...places, ...fixes);
