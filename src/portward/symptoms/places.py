@@ -38,6 +38,7 @@ def read(text: str) -> Place | None:
         host, colon, port = rest.rpartition(":")
         if not colon:
             host, port = rest, ""
+    port = port.strip("[]")
     if port and not (port.isascii() and port.isdecimal() and int(port) <= LAST_PORT):
         return None
     if not port and not (marked and host):
@@ -63,31 +64,36 @@ _FORMS = tuple(
         # "localhost" (127.0.0.1), port 5432; host='localhost', port=8080; "0.0.0.0" port 3030; address 0.0.0.0, port 8080
         rf"""(?:\bhost|address|server at|for|to)\s{{0,2}}[=:]?\s{{0,2}}["'`(]?(?P<host>{_HOST}|[A-Za-z][\w.-]{{0,80}})["'`)]?(?:\s?\((?P<as>[0-9a-fA-F:.]{{2,45}})\))?,?\s{{1,3}}(?:and )?\(?(?:tcp )?port\)?\s{{0,2}}[=:#]?\s{{0,2}}(?P<port>\d{{1,5}})(?!\d)""",
         # ('127.0.0.1', 8000)
-        r"""(?<!from )\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
+        r"""(?<!from )(?<!laddr=)\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
         # ["http-nio-8080"], JVM_Bind <null>:8080
         r"""(?:\[?"(?:https?|ajp)-(?:nio2?|bio|apr|openssl-nio)-(?:[\d.%]{1,40}-)?|<null>:)(?P<port>\d{1,5})(?!\d)""",
         # b'127.0.0.1':1080, `localhost`:`5432`
         rf"""(?:(?<=')|(?<=`))(?P<host>{_HOST}|(?<=`)[A-Za-z][\w.-]{{0,80}})["'`]:["'`]?(?P<port>\d{{2,5}})(?!\d)""",
         # 'cluster0.example.net:27017'
         rf"""["'`]{_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][\w.-]{{0,80}}):(?P<port>\d{{3,5}})["'`]""",
+        # failed to listen on 1883, server running at 3000
+        r"""\b(?:listen(?:s|ing|er)?|bind(?:ing)?|bound|running|serv(?:er|ing)|start(?:ed|ing)) (?:on|at|to) (?P<port>\d{2,5})(?![\w:/%-]|[.,]\d| (?:ms|s|sec|min|h|of|%|[A-Z][a-z]{2} )\b)""",
         # http://localhost:3000, redis://[::1]:6379
         r"""(?P<url>\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'"<>]{1,100}@)?(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100}):\d{1,5})(?!\d)""",
         rf"""(?:(?<![\w.:\]-])|(?<=ipv4:)|(?<=ipv6:))(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
-        r"""(?<!attempting )(?<!trying )(?<!available )(?<!alternative )(?<!fallback )\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
+        r"""(?<!attempting )(?<!trying )(?<!available )(?<!alternative )(?<!fallback )\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?:default:? )?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
         rf"""(?<![\w./:-]){_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
         r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?!\d|:\d)""",
         r"""(?:^|\s)(?:--?(?:server[-_.]?)?port|-p|PORT|--bind|--listen)[=\s]\s{0,2}(?P<port>\d{2,5})(?![\d.])""",
     )
 )
 _REACH = 400
-_STRONG = 8  # so many forms are unlikely to be anything else, wherever they stand
+_STRONG = 9  # so many forms are unlikely to be anything else, wherever they stand
 
-_FRAME = re.compile(r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s|-->|goroutine )""")
+_FRAME = re.compile(
+    r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s{1,8}[\w<]|-->|goroutine )"""
+)
 _COMMAND = re.compile(
     r"""(?:\s|^)(?:--?(?:server[-_.]?|http[-_.]?)?port|-p|-P|PORT|--publish)[=\s]\s{0,2}["']?(?:[\d.]{7,15}:)?(?P<port>\d{2,5})(?![\d.])"""
 )
 _CALL = re.compile(
     r"""(?:^|[\s$#>])(?:nc|ncat|netcat|telnet)(?:\.\w{3,12})?(?: -\w{1,12}){0,4} (?P<host>[\w.:-]{1,80}) (?P<port>\d{1,5})\b"""
+    r"""|\badb\b[^\n]{0,40} (?:forward|reverse)(?: --?[\w-]{1,20}){0,2} tcp:(?P<forwarded>\d{1,5})"""
     r"""|\b(?:http\.server|SimpleHTTPServer|runserver|serve -l|nc(?:\.\w{3,12})? -[a-z]{0,4}l[a-z]{0,4}(?: -p)?)(?: -{1,2}[\w-]{1,20}[ =]\S{1,60}){0,3} (?:[\w.*\[\]:]{1,45}:)?(?P<served>\d{2,5})\b"""
     r"""|(?:lsof|ss|fuser)\b[^\n]{0,40}?[ :](?P<asked>\d{2,5})(?:/tcp|\b)"""
     r"""|\bssh\b[^\n]{0,80}? -[A-Za-z]{0,4}[LR] ?(?:[\w.*\[\]:]{1,45}:)?\d{1,5}:(?P<far>[\w.-]{1,80}):(?P<there>\d{1,5})"""
@@ -153,19 +159,22 @@ def _fields(lines: Sequence[str], number: int) -> Place | None:
 def _told(line: str, of_bind: bool) -> Place | None:
     if of_bind and _BIND_ANY.search(line):
         return Place(None, 0)
-    if _FRAME.match(line):
+    if _FRAME.match(line) or (of_bind and _WELL.search(line)):
         return None
     for form in _FORMS[:_STRONG]:
         for match in form.finditer(line):
             if place := _place(match):
                 return place
     if found := _CALL.search(line):
-        port = int(found["port"] or found["served"] or found["asked"] or found["there"])
+        port = int(found[found.lastgroup or "port"])
         return Place(found["host"] or found["far"], port) if port <= LAST_PORT else None
     if (found := _COMMAND.search(line)) and int(found["port"]) <= LAST_PORT:
         return Place(None, int(found["port"]))
     return default_of(line) if _REQUEST.search(line) else None
 
+
+_WELL = re.compile(r"\bsuccessfully\b|\b(?:accepted|connection)\b[^\n]{0,80}? from ", re.IGNORECASE)
+"""Lines that tell what went well, or who came: a bind that failed was of another port."""
 
 _REQUEST = re.compile(r"\b(?:curl|wget|http|https|GET|POST|PUT|HEAD|webpage at)\s")
 
