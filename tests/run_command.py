@@ -1,6 +1,7 @@
 """What `portward run` does, without leases: `python -m tests.run_command --port P [options] -- COMMAND`. For tests.
 
-The ports come from the command line: `--port`, and for each retry the next of `--next`. Sentences go to stderr.
+The ports come from the command line: `--port`, and for each retry the next of `--next`. Sentences go to stderr. With `--heard` a file gets
+the last words of a command that dies.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import open_reader
 from portward.sockets.hold import Hold
+from portward.starting import ports_in_use
 
 
 def scripts(folder: str, name: str) -> str | None:
@@ -58,6 +60,8 @@ def main() -> int:
     parser.add_argument(
         "--wait", action="store_true", help="when the port is held, say so and wait for a line on stdin"
     )
+    parser.add_argument("--no-explain", action="store_true")
+    parser.add_argument("--heard", type=Path)
     parser.add_argument("command", nargs="*")
     options = parser.parse_args()
     following = iter(options.next)
@@ -79,6 +83,8 @@ def main() -> int:
             tell=tell,
             retries=options.retry,
             again=again,
+            in_use=None if options.no_explain else ports_in_use,
+            explain=lambda text, _port: options.heard.write_bytes(text.encode()) if options.heard else None,
         )
     except PortwardError as error:
         tell(f"error: {error}" + (f" (hint: {error.hint})" if error.hint else ""))

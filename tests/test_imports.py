@@ -70,7 +70,10 @@ ALLOWED = {
     "githook": {"answers", "errors", "formats", "git"},
     "composing": {"conventions", "errors", "formats", "generated", "model", "workspace"},
     "ownership": {"model", "wording", "workspace"},
-    "starting": {"composing", "conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets"},
+    "starting": {
+        "answers", "composing", "conventions", "errors", "leasing", "live", "model", "occupancy", "processes", "servers", "sockets",
+        "symptoms", "wording",
+    },
     "upkeep": {"answers", "errors", "leases", "model"},
     "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
     "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},

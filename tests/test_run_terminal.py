@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 PYTHON = sys.executable
 SECONDS = 30
 
+MEASURING = """
+import os, signal
+def size(*_signal):
+    sizes = {tuple(os.get_terminal_size(number)) for number in (0, 1, 2)}
+    if len(sizes) == 1:
+        print("all", sizes.pop(), flush=True)
+signal.signal(signal.SIGWINCH, size)
+print("ready", flush=True)
+while True: signal.pause()
+"""
+
 
 class Terminal:
     """A shell with job control on a terminal of its own, which runs a script."""
@@ -39,7 +50,7 @@ class Terminal:
             stdin=far,
             stdout=far,
             stderr=far,
-            env={**os.environ, "COUNTING": COUNTING, "TERM": "dumb"},
+            env={**os.environ, "COUNTING": COUNTING, "MEASURING": MEASURING, "TERM": "dumb"},
         )
         os.close(far)
 
@@ -95,17 +106,41 @@ def test_a_terminal_stays_a_terminal(terminal: Callable[[str], Terminal]) -> Non
 
 
 def test_ctrl_c_reaches_the_child_once(terminal: Callable[[str], Terminal]) -> None:
-    """The terminal has told the child already: it is not told twice. The same for Ctrl-\\ and a new window size."""
+    """The terminal has told the child already: it is not told twice. The same for Ctrl-\\."""
     screen = terminal(f'RUN {PYTHON} -u -c "$COUNTING" & fg >/dev/null; echo status $?')
     screen.read("ready")
     screen.type("\x03")
     screen.read("got SIGINT")
     screen.type("\x1c")
     assert "SIGINT" not in screen.read("got SIGQUIT")
-    screen.resize()
-    assert "SIGQUIT" not in screen.read("got SIGWINCH")
     screen.type("\x03")
-    assert "SIGWINCH" not in screen.read("got SIGINT")
+    assert "SIGQUIT" not in screen.read("got SIGINT")
+
+
+def test_a_new_window_size_is_that_of_all_three_streams(terminal: Callable[[str], Terminal]) -> None:
+    """Also of stderr, which is a terminal of its own while it is listened to; the last signal comes when all have it."""
+    screen = terminal(f'RUN {PYTHON} -u -c "$MEASURING"; echo status $?')
+    screen.read("ready")
+    screen.resize()
+    screen.read("all (100, 30)")
+    screen.type("\x03")
+    screen.read("status 130")
+
+
+def test_what_is_drawn_on_stderr_is_unchanged(terminal: Callable[[str], Terminal]) -> None:
+    """Line ends, colours and cursor movements reach the screen as the terminal itself would draw them."""
+    written = "printf 'one\\ntwo\\r\\033[31mred\\033[0m\\tend\\n' >&2"
+    direct = terminal(f'sh -c "{written}"; echo status $?').read("status 0")
+    assert terminal(f'RUN sh -c "{written}"; echo status $?').read("status 0") == direct
+    assert "\r\n" in direct
+
+
+def test_a_terminal_without_a_listener(terminal: Callable[[str], Terminal]) -> None:
+    """With --no-explain, the child's stderr is the terminal itself."""
+    code = "import os; print(os.ttyname(1) == os.ttyname(2))"
+    assert "False" in terminal(f"RUN {PYTHON} -c '{code}'; echo status $?").read("status 0")
+    silent = f"{PYTHON} -m tests.run_command --no-explain --port 1 --no-hold -- {PYTHON} -c '{code}'; echo status $?"
+    assert "True" in terminal(silent).read("status 0")
 
 
 def test_ctrl_c_ends_a_child_that_does_not_mind_it(terminal: Callable[[str], Terminal]) -> None:

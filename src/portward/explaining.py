@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = (None, ANY, "*", "0.0.0.0", "::", "+")
-_BIND = (Kind.PORT_IN_USE, Kind.CONTAINER_PORT_ALLOCATED, Kind.OS_RESERVED_RANGE, Kind.HIJACKED_BY_SYSTEM_SERVICE)
+BIND = (Kind.PORT_IN_USE, Kind.CONTAINER_PORT_ALLOCATED, Kind.OS_RESERVED_RANGE, Kind.HIJACKED_BY_SYSTEM_SERVICE)
 _CONNECT = (Kind.CONNECTION_REFUSED, Kind.REFUSED_IPV6_LOCALHOST)
 _SILENT = (Kind.RESET_OR_EMPTY_REPLY, Kind.LOOPBACK_ONLY_IN_CONTAINER)
 
@@ -122,7 +122,7 @@ def _diagnosis(scene: _Scene) -> Diagnosis:
     live_cause, evidence = None, list(_of_project(scene))
     holders: tuple[Listener, ...] = ()
     fixes = list(advice(symptom))
-    if symptom.kind in _BIND:
+    if symptom.kind in BIND:
         live_cause, more, holders = _of_bind(scene)
         fixes = [*_moves(scene), *fixes, *_stops(scene, holders)]
     elif symptom.kind in _CONNECT:
@@ -146,7 +146,7 @@ def _of_project(scene: _Scene) -> Iterator[str]:
     declared = scene.declared
     for name, spec in declared:
         yield f"{name} asks for it in {spec.location}"
-    if len({(name, spec.target) for name, spec in declared}) > 1 and scene.symptom.kind in _BIND:
+    if len({(name, spec.target) for name, spec in declared}) > 1 and scene.symptom.kind in BIND:
         yield "the project itself asks for it twice"
     if scene.symptom.kind in (*_CONNECT, Kind.REFUSED_CONTAINER_LOCALHOST):
         for name, spec in scene.behind:
@@ -271,7 +271,7 @@ def _of_ranges(scene: _Scene) -> Iterator[str]:
             yield f"ports below {system.privileged.high + 1} need root or CAP_NET_BIND_SERVICE here"
         elif not symptom.inside:
             yield f"{port} needs no privilege here: another machine, or a policy such as SELinux, refused it"
-    if symptom.kind in _BIND and port in system.ephemeral and not any(port in kept for kept in system.kept):
+    if symptom.kind in BIND and port in system.ephemeral and not any(port in kept for kept in system.kept):
         yield f"{port} lies in {system.ephemeral}, from which outgoing connections are served: one may have it for a while"
     if symptom.kind is Kind.UNSAFE_BROWSER_PORT and port in catalog.BROWSER_BLOCKED:
         yield f"{port} is on the list of blocked ports of the Fetch standard"

@@ -7,6 +7,7 @@ import os
 from portward.composing import names_files, runs_compose
 from portward.conventions import Terms, main_service
 from portward.errors import BindRefused, UsageError
+from portward.model import Kind
 from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import hold
@@ -15,14 +16,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from portward.answers import Explanation
     from portward.composing import Composer
     from portward.leasing import Leasing
     from portward.live import Live
     from portward.model import Listener
 
 
+_TAKEN = Kind.PORT_IN_USE
+_LAST_LINES = 200  # what stands before them was no reason to end
+_MOST = 2  # troubles that are told, and sentences of evidence for each
+
+
 class Starting:
-    """One command that runs with the ports of one checkout. `tell` gets what there is to say, a sentence each."""
+    """One command that runs with the ports of one checkout. `tell` gets what there is to say, a sentence each.
+
+    `explain` says what a text tells of ports; without it the command has its stderr untouched.
+    """
 
     def __init__(
         self,
@@ -32,6 +42,7 @@ class Starting:
         environment: Mapping[str, str],
         script: Callable[[str, str], str | None],
         tell: Callable[[str], None],
+        explain: Callable[[str], Explanation] | None,
     ) -> None:
         self._leasing = leasing
         self._live = live
@@ -40,6 +51,7 @@ class Starting:
         self._environment = environment
         self._script = script
         self._tell = tell
+        self._explain = explain
 
     def run(self, command: Sequence[str], service: str | None, *, socket: bool, retries: int) -> int:
         """Runs the command to its end with the service's port, and returns its exit status. See `processes.run`."""
@@ -57,7 +69,26 @@ class Starting:
             is_ours=self._is_ours,
             retries=retries,
             again=again,
+            in_use=ports_in_use if self._explain else None,
+            explain=self._explained,
         )
+
+    def _explained(self, last_words: str, told: int | None) -> None:
+        """Says what the last words of a command that died tell of ports, but of the port of which all is `told`."""
+        from portward.wording import shown
+
+        if self._explain is None or not last_words:
+            return
+        found = self._explain("".join(last_words.splitlines(keepends=True)[-_LAST_LINES:])).diagnoses
+        own = (None, told) if told is not None else ()
+        for diagnosis in [each for each in found if each.symptom.kind is not _TAKEN or each.symptom.port not in own][
+            :_MOST
+        ]:
+            self._tell(f"why it ended: {shown(diagnosis.cause, 400)}")
+            for sentence in diagnosis.evidence[:_MOST]:
+                self._tell(f"  {shown(sentence, 400)}")
+            for fix in diagnosis.fixes[:1]:
+                self._tell(f"  safest: {fix.title}" + (f": `{fix.command}`" if fix.command else ""))
 
     def _is_ours(self, row: Listener) -> bool:
         """Whether a listener is a container of this very project: `run -- docker compose up` starts such."""
@@ -122,6 +153,13 @@ class Starting:
             if not self._live.unproved:
                 raise
             return None
+
+
+def ports_in_use(text: str) -> frozenset[int | None]:
+    """The ports that a text says are taken; None among them for one that it does not name."""
+    from portward import symptoms
+
+    return frozenset(None if each.guess else each.port for each in symptoms.read(text).found if each.kind is _TAKEN)
 
 
 def script(folder: str, name: str) -> str | None:

@@ -390,17 +390,19 @@ class Portward:
         socket: bool = False,
         retries: int = 0,
         tell: Callable[[str], None] | None = None,
+        explain: bool = True,
     ) -> int:
         """Runs a command to its end with a service's leased port, and returns its exit status, 128 + N for a signal N.
 
         The port is held from the grant until the command binds it (Linux), or with `socket` handed over as a listening socket; what is
-        not promised, docs/run.md tells. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
+        not promised, docs/run.md tells. With `explain`, the end of its stderr is read: if it dies, `tell` gets what that says of ports. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
         """
         from portward.starting import Starting, script
 
         leasing = self._leasing()
         composer = self._composer(leasing)
-        starting = Starting(leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate)
+        explained = self.explain if explain else None
+        starting = Starting(leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate, explained)
         return starting.run(command, service, socket=socket, retries=retries)
 
     def explain(self, text: str | Iterable[str]) -> Explanation:

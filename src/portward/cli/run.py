@@ -18,6 +18,11 @@ def add_run(parser: Declares) -> None:
     )
     parser.add_argument("--fd", action="store_true", help="hand over a listening socket, for servers that take one")
     parser.add_argument("--retry", type=int, default=0, metavar="N", help="start again on another port, up to N times")
+    parser.add_argument(
+        "--no-explain",
+        action="store_true",
+        help="leave the command's stderr alone, and do not explain what its last lines say of ports",
+    )
 
 
 def run(arguments: Arguments) -> int:
@@ -31,4 +36,11 @@ def run(arguments: Arguments) -> int:
             print(f"portward: {sentence}", file=sys.stderr, flush=True)
 
     ward = open_ward(arguments)
-    return ward.run(command, words[0] if words else None, socket=arguments.fd, retries=arguments.retry, tell=tell)
+    return ward.run(
+        command,
+        words[0] if words else None,
+        socket=arguments.fd,
+        retries=arguments.retry,
+        tell=tell,
+        explain=not arguments.no_explain,
+    )

@@ -15,7 +15,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Protocol
 
     from portward.model import Listener
@@ -65,10 +65,12 @@ def run(
     is_ours: Callable[[Listener], bool] = lambda _row: False,
     retries: int = 0,
     again: Callable[[int], Launch] | None = None,
+    in_use: Callable[[str], Collection[int | None]] | None = None,
+    explain: Callable[[str, int | None], None] = lambda _text, _port: None,
 ) -> int:
     """Runs a command to its end, and returns its exit status: 128 + N if a signal N ended it (as a shell does).
 
-    stdin, stdout and stderr are the child's alone; `tell` gets what there is to say, a sentence each. The child is in our process group.
+    stdin and stdout are the child's alone, and its stderr comes out as it writes it; `tell` gets what there is to say, a sentence each. The child is in our process group.
     A signal that reaches only us is passed on; when it stops, we stop (SIGTSTP), and go on together. On Linux, processes that the command
     left behind in our session are waited for, and so is the hold; daemons (a session of their own) are not.
 
@@ -76,8 +78,11 @@ def run(
     ours although no child's (a container of this project). A server that ends without ever having listened, while somebody else has its port,
     lost it: then, up to `retries` times, `again(port)` gives the launch to try next, on another port, with a new environment for everybody. A program
     that is not `known` and ends within ten seconds like that while nobody has the port was perhaps refused by the hold itself, as it binds without
-    SO_REUSEADDR: it is started once more on the same port, without the hold. The child's words are not read: an address in use is told from the sockets
-    alone. The holds of former launches are the caller's to close.
+    SO_REUSEADDR: it is started once more on the same port, without the hold. The holds of former launches are the caller's to close.
+
+    With `in_use`, which gives the ports that a text says are taken (None for one that it does not name), a copy of the child's stderr is read,
+    see `hearing`: what it says of its port decides whether the hold refused it, and if it dies by itself, `explain` gets its last words,
+    and the port of which all was said already. Without it, nothing that the child writes is read.
 
     Not promised: that nobody gets the port between the hold's opening and the server's bind, who asks for this very number with SO_REUSEADDR; nor
     without a hold, before the bind. Call it in the main thread of a process that has nothing else to do: it takes the signals and the
@@ -96,11 +101,13 @@ def run(
         while True:
             if (asked := signals.asked_to_end()) is not None:
                 return 128 + asked
-            start = Start(launch, signals, listeners, is_ours, tell)
+            start = Start(launch, signals, listeners, is_ours, tell, in_use)
             status = start.follow()
             following = _next(start, again) if left > 0 else None
             if following is None:
                 start.explain(retried=retries > 0)
+                if start.died:
+                    explain(start.last_words, launch.port if start.lost or start.refused else None)
                 return status
             launch, left = following, left - 1
 

@@ -26,12 +26,13 @@ def spawn(
     *,
     descriptor: int | None = None,
     announced: bool = False,
+    streams: Mapping[int, int] | None = None,
 ) -> int:
     """Starts the command as a child in our process group, and gives its pid when the program has been loaded.
 
     The child has our stdin, stdout and stderr, our working folder, the signal mask `mask`, and only the environment given. `descriptor` is a
-    listening socket that it gets as descriptor 3; `announced` adds LISTEN_FDS and LISTEN_PID. On Linux it gets SIGTERM if this
-    process ends before it. Raises NotStarted with a shell's status: 127 no such program, 126 it cannot be run.
+    listening socket that it gets as descriptor 3; `announced` adds LISTEN_FDS and LISTEN_PID. `streams` are descriptors that it gets
+    instead of ours: {2: …} is another stderr. On Linux it gets SIGTERM if this process ends before it. Raises NotStarted with a shell's status: 127 no such program, 126 it cannot be run.
     """
     reading, lower = os.pipe()
     writing = fcntl.fcntl(
@@ -42,6 +43,8 @@ def spawn(
     pid = os.fork()
     if pid == 0:
         try:
+            for number, own in (streams or {}).items():
+                os.dup2(own, number)
             _become(command, dict(environment), mask, descriptor, announced, parent)
         except OSError as error:
             os.write(writing, str(error.errno).encode())

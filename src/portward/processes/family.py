@@ -8,6 +8,10 @@ from contextlib import suppress
 from portward.processes.signals import ENDING
 from portward.processes.tree import Descendant, descendants
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Family:
     """A command and its processes, for the process that started it. `others` are the children that this had before.
@@ -60,6 +64,14 @@ class Family:
         """Sends a signal to the command, or to those that it left behind."""
         if number in ENDING:
             self.asked, self.passed_on = True, number
-        for pid in self.waited_for():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+        _send(self.waited_for(), number)
+
+    def tell(self, number: int) -> None:
+        """Sends a signal that asks for nothing to all of them."""
+        _send(self.members(), number)
+
+
+def _send(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

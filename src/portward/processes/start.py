@@ -10,6 +10,7 @@ from portward.errors import PortwardError
 from portward.model import Listener, State
 from portward.processes.child import spawn
 from portward.processes.family import Family
+from portward.processes.hearing import Hearing
 from portward.processes.signals import ENDING, Signals, has_terminal
 from portward.processes.tree import descendants
 from portward.processes.watch import PATIENCE, Sight, Verdict, Watch, sight
@@ -17,7 +18,7 @@ from portward.wording import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from portward.processes import Launch, Listeners
 
@@ -27,7 +28,11 @@ _KILLED = 128  # statuses above say that a signal ended the program
 
 
 class Start:
-    """A command that runs. `follow` takes it to its end; `lost` and `refused` then say what went wrong with its port."""
+    """A command that runs. `follow` takes it to its end; `lost` and `refused` then say what went wrong with its port.
+
+    With `in_use` the end of its stderr is kept, as `last_words`; `in_use(text)` gives the ports that a text says are taken, None for
+    one that it does not name.
+    """
 
     def __init__(
         self,
@@ -36,12 +41,16 @@ class Start:
         listeners: Listeners,
         is_ours: Callable[[Listener], bool],
         tell: Callable[[str], None],
+        in_use: Callable[[str], Collection[int | None]] | None = None,
     ) -> None:
         self.launch = launch
+        self.last_words = ""
         self._signals = signals
         self._listeners = listeners
         self._is_ours = is_ours
         self._tell = tell
+        self._in_use = in_use
+        self._hearing: Hearing | None = None
         self._started = time.monotonic()
         self._watch = Watch(launch.port, self._started)
         self._blind = False
@@ -52,6 +61,8 @@ class Start:
     def follow(self) -> int:
         """Starts the command and returns its status when all that is waited for has ended. Raises NotStarted."""
         hold = self.launch.hold
+        if self._in_use is not None:
+            self._hearing = Hearing.open()
         if hold is not None and self.launch.handed is None:
             hold.open()
         try:
@@ -67,6 +78,8 @@ class Start:
         finally:
             if hold is not None:
                 hold.shut()
+            if self._hearing is not None:
+                self.last_words = self._hearing.last_words()
         return self._family.status or int(self._kill_at is not None)
 
     @property
@@ -79,9 +92,20 @@ class Start:
         """Whether it failed without having had its port, although nobody else has it: perhaps the open hold refused it."""
         launch = self.launch
         opened = launch.hold is not None and launch.handed is None
-        return (
-            self._failed and not self._holders and opened and not launch.known and self._ended - self._started < _SHORT
-        )
+        if not self._failed or self._holders or not opened:
+            return False
+        if self.last_words and self._in_use is not None:
+            return bool({None, launch.port} & self._said_in_use())
+        return not launch.known and self._ended - self._started < _SHORT
+
+    def _said_in_use(self) -> frozenset[int | None]:
+        """The ports that its last words say are taken."""
+        return frozenset(self._in_use(self.last_words) if self._in_use else ())
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended by itself, and not well."""
+        return not self._family.asked and self._kill_at is None and bool(self._family.status)
 
     @property
     def _failed(self) -> bool:
@@ -97,8 +121,9 @@ class Start:
             hint = "" if retried else " (hint: `--retry 3` would start it on another port)"
             self._tell(f"error: {_who(self._holders)} has taken {port}{hint}")
         elif self.refused and not self._watch.seen.elsewhere and not retried:
+            who = "the command" if port in self._said_in_use() else "if the command says that it is in use, it"
             self._tell(
-                f"note: nobody else has {port}; if the command says that it is in use, it binds without SO_REUSEADDR "
+                f"note: nobody else has {port}; {who} binds without SO_REUSEADDR, and our hold refuses that "
                 "(hint: `--retry 1` starts it again without holding the port)"
             )
 
@@ -122,8 +147,9 @@ class Start:
         )
 
     def _spawn(self) -> Family:
-        launch, others = self.launch, frozenset(descendants(os.getpid()))
-        handed = launch.handed
+        launch, handed = self.launch, self.launch.handed
+        hearing = self._hearing
+        others = frozenset(descendants(os.getpid()))
         try:
             pid = spawn(
                 launch.command,
@@ -131,8 +157,11 @@ class Start:
                 self._signals.before,
                 descriptor=handed.fileno() if handed else None,
                 announced=launch.announced,
+                streams=hearing.streams if hearing else None,
             )
         finally:
+            if hearing is not None:
+                hearing.started()
             if handed is not None:
                 handed.close()  # the command's alone: when it has ended, nobody may wait in the queue
         return Family(pid, others)
@@ -148,6 +177,8 @@ class Start:
             self._resumed = False
             if not self._stop_together() and self._family.stopped:
                 self._family.pass_on(signal.SIGCONT)
+        elif arrival.number == signal.SIGWINCH and self._hearing is not None and self._hearing.resized():
+            self._family.tell(signal.SIGWINCH)  # who has looked at the size already has seen the old one
         elif arrival.reached_child:
             self._family.asked = self._family.asked or arrival.number in ENDING
         else:
