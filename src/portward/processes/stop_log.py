@@ -1,4 +1,7 @@
-"""The log of what was stopped: one JSON document a line, only ever added to, open to its owner alone."""
+"""The log of what was stopped: one JSON document a line, only ever added to, open to its owner alone.
+
+A log of a megabyte gets another name, and a new one is begun: so the newest megabyte is always there, and two are the most.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-_NAME = "stopped.jsonl"
+LIMIT = 1 << 20
+"""Bytes from which on a new log is begun."""
+
+_NAME, _FORMER = "stopped.jsonl", "stopped.1.jsonl"
 
 
 def path_of(environment: Mapping[str, str]) -> str:
@@ -31,10 +37,12 @@ def opened(
     The log is opened before anything is stopped. Where it cannot be written `tell` gets the reason, and nothing is recorded.
     """
     path = path_of(environment)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = _open(path)
+        while _is_former(descriptor, path):
+            os.close(descriptor)
+            descriptor = _open(path)
     except OSError as error:
         tell(f"nothing is recorded: {path}: {error.strerror}")
         yield lambda _entry: None
@@ -50,3 +58,28 @@ def opened(
         yield add
     finally:
         os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _is_former(descriptor: int, path: str) -> bool:
+    """Whether the open log has got the other name: by us, since it is full, or by somebody else meanwhile.
+
+    One at a time, by a lock on it (flock(2)), so that no new log is ever taken for the full one. Who had it open goes on adding to it.
+    """
+    log = os.fstat(descriptor)
+    if os.name != "posix" or log.st_size < LIMIT:
+        return False
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        if os.path.samestat(log, os.stat(path, follow_symlinks=False)):
+            os.replace(path, os.path.join(os.path.dirname(path), _FORMER))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # then it goes on growing: that is better than no record
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from portward.model import Kind, Symptom, Transport
+from portward.symptoms.others import DEVICES
 from portward.symptoms.scan import BIND, Hit
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ NO_IPV6 = "no IPv6 loopback"
 
 def judge(scan: Scan) -> tuple[Symptom, ...]:
     """One symptom for each kind and port: those of a bind first, since they explain connections that fail, then as in the text."""
-    hits = [_judged(hit, scan) for hit in scan.hits if not _is_elsewhere(hit)]
+    hits = [_judged(hit, scan) for hit in scan.hits if not _is_elsewhere(hit) and not _is_of_device(hit, scan)]
     hits = _told(hits)
     made: dict[tuple[object, ...], Hit] = {}
     for hit in hits:
@@ -47,6 +48,11 @@ def _published(hit: Hit, scan: Scan) -> int | None:
 def _is_elsewhere(hit: Hit) -> bool:
     """A connection that was reset counts only if it was to this machine: elsewhere it has many reasons that are none of ports."""
     return hit.kind is Kind.RESET_OR_EMPTY_REPLY and hit.pattern.tool == "system" and hit.host not in _LOOPBACK
+
+
+def _is_of_device(hit: Hit, scan: Scan) -> bool:
+    """A port without a number, in a text about ports that are plugs."""
+    return hit.port is None and "port" in hit.text.lower() and not DEVICES.isdisjoint(scan.others)
 
 
 def _group(kind: Kind) -> Kind:
@@ -117,7 +123,8 @@ def _of_use(hit: Hit, scan: Scan) -> Kind:
 
 def _of_address(hit: Hit, scan: Scan) -> Kind:
     """An address that is not there: of a client's own end it means that its ports are used up, or that it has no IPv6."""
-    if hit.pattern.tool != NO_IPV6 and _CONNECTS.search(hit.text):
+    connects = _CONNECTS.search(hit.text) or ("connecting" in scan.signs and "binding" not in scan.signs)
+    if hit.pattern.tool != NO_IPV6 and connects and "bind" not in hit.text.lower():
         return Kind.REFUSED_CONTAINER_LOCALHOST if hit.host in ("localhost", "::1") else Kind.RANGE_EXHAUSTED
     if hit.pattern.tool == "gunicorn" and "gunicorn in use" in scan.signs:
         return Kind.PORT_IN_USE

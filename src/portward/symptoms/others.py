@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from portward.symptoms.pattern import Pattern
 
+DEVICES = frozenset(("a port of a device", "a serial port"))
+"""Names of ports that are plugs."""
+
 TABLE = (
     Pattern("a socket file, not a port", None, "unix",
         r"could not bind Unix (?:address|socket)|unable to bind to unix socket|\bunix:/{1,3}[\w./-]{2,100}[^\n]{0,60}?(?:in use|refused|denied|failed|is the docker)|(?:listen|dial) unix ",

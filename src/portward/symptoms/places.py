@@ -67,23 +67,27 @@ _FORMS = tuple(
         r"""(?<!from )(?<!laddr=)\(["'](?P<host>[\w.:*-]{0,80})["'],\s?(?P<port>\d{1,5})[,)]""",
         # ["http-nio-8080"], JVM_Bind <null>:8080
         r"""(?:\[?"(?:https?|ajp)-(?:nio2?|bio|apr|openssl-nio)-(?:[\d.%]{1,40}-)?|<null>:)(?P<port>\d{1,5})(?!\d)""",
+        # [AF_INET]0.0.0.0:1194, [AF_INET][undef]:1194, AF_INET(0.0.0.0:514)
+        rf"""\[?AF_INET6?\]?[(\[]?(?P<host>{_V4}|[0-9a-f:]{{2,45}}|undef)\]?:(?P<port>\d{{1,5}})(?!\d)""",
+        # 10.0.0.5#53
+        rf"""(?<![\w.])(?P<host>{_V4}|[0-9a-f]{{0,4}}:[0-9a-f:]{{1,40}})#(?P<port>\d{{1,5}})(?!\w)""",
         # b'127.0.0.1':1080, `localhost`:`5432`
         rf"""(?:(?<=')|(?<=`))(?P<host>{_HOST}|(?<=`)[A-Za-z][\w.-]{{0,80}})["'`]:["'`]?(?P<port>\d{{2,5}})(?!\d)""",
         # 'cluster0.example.net:27017'
         rf"""["'`]{_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][\w.-]{{0,80}}):(?P<port>\d{{3,5}})["'`]""",
         # failed to listen on 1883, server running at 3000
-        r"""\b(?:listen(?:s|ing|er)?|bind(?:ing)?|bound|running|serv(?:er|ing)|start(?:ed|ing)) (?:on|at|to) (?P<port>\d{2,5})(?![\w:/%-]|[.,]\d| (?:ms|s|sec|min|h|of|%|[A-Z][a-z]{2} )\b)""",
+        r"""\b(?:listen(?:s|ing|er)?|bind(?:ing)?|bound|running|serv(?:er|ing)|start(?:ed|ing)) (?:on|at|to) :?(?P<port>\d{2,5})(?![\w:/%-]|[.,]\d| (?:ms|s|sec|min|h|of|%|[A-Z][a-z]{2} )\b)""",
         # http://localhost:3000, redis://[::1]:6379
         r"""(?P<url>\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'"<>]{1,100}@)?(?:\[[0-9a-fA-F:.]{2,45}\]|[\w.*-]{1,100}):\d{1,5})(?!\d)""",
         rf"""(?:(?<![\w.:\]-])|(?<=ipv4:)|(?<=ipv6:))(?P<host>{_HOST}):(?P<port>\d{{1,5}})(?![\d.:]\d|\d|->)""",
-        r"""(?<!attempting )(?<!trying )(?<!available )(?<!alternative )(?<!fallback )\bport(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?:default:? )?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
+        r"""(?<!attempting )(?<!trying )(?<!available )(?<!alternative )(?<!fallback )\b(?:(?:host|server|listen|local|http|bind|node|container|target|rpc)[-_]?)?port(?:\(s\)|s)?(?: number| no\.?|_number)?["']?\s{0,3}[=:#(]?\s{0,2}(?:["'`(\[]|Some\()?(?:default:? )?(?P<port>\d{1,5})(?![\d.]\d|\d)""",
         rf"""(?<![\w./:-]){_NOT_A_FILE}{_NO_HOST}(?P<host>[A-Za-z][A-Za-z0-9_-]{{0,60}}(?:\.[\w-]{{1,60}}){{0,6}}):(?P<port>\d{{2,5}})(?![\d:.]|\w)""",
         r"""(?:^|[\s(=]|(?<=[\s:])["'])(?P<host>):(?P<port>\d{2,5})(?!\d|:\d)""",
         r"""(?:^|\s)(?:--?(?:server[-_.]?)?port|-p|PORT|--bind|--listen)[=\s]\s{0,2}(?P<port>\d{2,5})(?![\d.])""",
     )
 )
 _REACH = 400
-_STRONG = 9  # so many forms are unlikely to be anything else, wherever they stand
+_STRONG = 11  # so many forms are unlikely to be anything else, wherever they stand
 
 _FRAME = re.compile(
     r"""^\s{0,20}(?:at\s(?!\w{2,8}://)|\.{3}|File "|from /|[│|]?\s{0,4}\d{1,6}:\s{1,8}[\w<]|-->|goroutine )"""
@@ -119,7 +123,8 @@ def _place(match: re.Match[str]) -> Place | None:
         return read(groups["url"])
     if not 0 < int(groups["port"]) <= LAST_PORT:
         return None
-    return Place(cleaned(groups.get("host")), int(groups["port"]))
+    host = cleaned(groups.get("host"))
+    return Place(None if host == "undef" else host, int(groups["port"]))
 
 
 _AFTER, _BEFORE, _LATER = 14, 40, 25
@@ -161,6 +166,8 @@ def _told(line: str, of_bind: bool) -> Place | None:
         return Place(None, 0)
     if _FRAME.match(line) or (of_bind and _WELL.search(line)):
         return None
+    if not of_bind and (far := _ARROW.split(line))[1:] and (place := _told(far[-1], of_bind)):
+        return place
     for form in _FORMS[:_STRONG]:
         for match in form.finditer(line):
             if place := _place(match):
@@ -172,6 +179,9 @@ def _told(line: str, of_bind: bool) -> Place | None:
         return Place(None, int(found["port"]))
     return default_of(line) if _REQUEST.search(line) else None
 
+
+_ARROW = re.compile(r"\s(?:→|=>|-->?)\s")
+"""What a proxy or a forwarding leads to stands behind it."""
 
 _WELL = re.compile(r"\bsuccessfully\b|\b(?:accepted|connection)\b[^\n]{0,80}? from ", re.IGNORECASE)
 """Lines that tell what went well, or who came: a bind that failed was of another port."""
