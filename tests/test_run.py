@@ -206,10 +206,10 @@ def test_what_the_command_leaves_behind_is_waited_for(run: Run, free_port: int) 
     assert said.startswith(f"serving {free_port}")
     assert running.process.poll() is None
     assert rival(free_port, "::1") == "listens"  # open, still
+    assert running.process.stderr is not None
+    assert f"pid {child}" in running.process.stderr.readline()
     os.kill(child, signal.SIGKILL)
-    status, _, errors = running.end()
-    assert status == 6
-    assert f"pid {child}" in errors
+    assert running.end()[0] == 6
 
 
 def test_a_signal_ends_what_is_left_behind(run: Run, free_port: int) -> None:
