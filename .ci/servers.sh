@@ -2,7 +2,7 @@
 # The real servers that `tests/test_server_matrix.py` and `tests/test_identify_real.py` start, in the folder DIR: `PYTHON=python3.12 .ci/servers.sh DIR`.
 #
 # DIR/python is a virtual environment, DIR/js has Vite. redis-server, postgres, nginx and others are the system's (see .ci/run).
-# With PORTWARD_SOAK=1, DIR/heavy and DIR/webui have servers of several gigabytes. What is there already is left as it is.
+# With PORTWARD_SOAK=1, DIR/heavy, DIR/webui and DIR/llama have servers of several gigabytes. What is there already is left as it is.
 # Export PORTWARD_TEST_SERVERS=DIR for the tests.
 set -euo pipefail
 [[ $# == 1 ]] || { sed -n '2,6s/^# *//p' "$0" >&2; exit 2; }
@@ -31,4 +31,5 @@ wait $!
 if [[ ${PORTWARD_SOAK:-} == 1 ]]; then
     environment heavy gradio mlflow chromadb
     environment webui open-webui
+    environment llama xllamacpp gguf numpy
 fi

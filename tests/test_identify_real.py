@@ -148,6 +148,15 @@ HEAVY: dict[str, tuple[str, Callable[[Stage], list[str]]]] = {
     "Gradio": ("", lambda on: [on.python("python", "heavy"), on.write("page.py", GRADIO.format(on.port))]),
     "MLflow": ("", lambda on: [on.python("mlflow", "heavy"), "server", f"--port={on.port}", "--workers=1"]),
     "Chroma": ("", lambda on: [on.python("chroma", "heavy"), "run", f"--port={on.port}", f"--path={on.folder}/data"]),
+    "llama.cpp server": (
+        "",
+        lambda on: [
+            on.python("python", "llama"),
+            str(Path(__file__).parent / "llama_server.py"),
+            f"{on.folder}/model.gguf",
+            str(on.port),
+        ],
+    ),
     "Open WebUI": ("", lambda on: [on.python("open-webui", "webui"), "serve", "--host=127.0.0.1", f"--port={on.port}"]),
 }
 QUIET = {
