@@ -388,7 +388,32 @@ def test_iptables(spawn: Spawn) -> None:
         server("iptables", "-A", "ufw-user-input", "-p", "tcp", "--dport", PORT, "-j", "DROP")
         answer = client.doctor(f"10.77.0.2:{PORT}")
     blames(answer, "drops it: -A ufw-user-input .*--dport 8080 -j DROP")
-    assert answer.document["fixes"][0]["command"] == "ufw allow proto tcp from 10.77.0.1 to any port 8080"
+    assert answer.document["fixes"][0]["command"] == "ufw insert 1 allow proto tcp from 10.77.0.1 to any port 8080"
+
+
+@pytest.mark.parametrize(
+    ("rule", "cause"),
+    [
+        ("ufw deny 8080/tcp", "drops it: -A ufw-user-input .*--dport 8080 -j DROP"),
+        ("ufw reject 8080/tcp", "rejects it: -A ufw-user-input .*--dport 8080 -j REJECT"),
+        ("ufw allow 22/tcp", "drops it: policy drop .chain INPUT"),
+    ],
+)
+def test_ufw(rule: str, cause: str, spawn: Spawn, tmp_path: Path) -> None:
+    """The real ufw, with rules and settings of its own: a rule against the port, or none for it; and its remedy helps."""
+    need("ufw")
+    subprocess.run(["cp", "-a", "/etc/ufw", str(tmp_path)], check=True)
+    with joined() as (client, server):
+
+        def ufw(commands: str) -> None:
+            server("unshare", "--mount", "sh", "-ec", f"mount --bind {tmp_path}/ufw /etc/ufw; {commands}")
+
+        spawn(LISTEN, "0.0.0.0", PORT, prefix=server.enter)
+        ufw(f"{rule}; ufw --force enable")
+        answer = client.doctor(f"10.77.0.2:{PORT}")
+        blames(answer, cause)
+        ufw(answer.document["fixes"][0]["command"])
+        is_well(client.doctor(f"10.77.0.2:{PORT}"))
 
 
 def test_no_route() -> None:

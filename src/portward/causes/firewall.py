@@ -104,14 +104,17 @@ def _step(evidence: Evidence, door: Door, place: str, stop: Stop) -> Step:
     cause = f"a firewall rule{where} {does} it: {shown(stop.text)}"
     if not stop.certain:
         cause = f"a firewall rule{where} probably {does} it: {shown(stop.text)}"
-    return Step(NAME, False, shown(stop.text), cause, _remedies(stop, port, door))
+    by_ufw = any("ufw-user-input" in each.text for each in evidence.rulesets if each.netns == place)
+    return Step(NAME, False, shown(stop.text), cause, _remedies(stop, port, door, by_ufw=by_ufw))
 
 
-def _remedies(stop: Stop, port: int, door: Door) -> tuple[Fix, ...]:
+def _remedies(stop: Stop, port: int, door: Door, *, by_ufw: bool) -> tuple[Fix, ...]:
     source = door.source or "the asking address"
     name = f"{stop.chain.table} {stop.chain.name}".lower()
-    if "ufw" in name or (stop.rule and "ufw" in stop.rule.text):
-        return (Fix(f"allow it from {source} alone", f"ufw allow proto tcp from {source} to any port {port}", False),)
+    if stop.chain.tool != "nft" and by_ufw and ("ufw" in name or stop.rule is None or "ufw" in stop.rule.text):
+        first = "insert 1 " if stop.rule else ""  # the first rule that fits decides (ufw(8))
+        allow = f"ufw {first}allow proto tcp from {source} to any port {port}"
+        return (Fix(f"allow it from {source} alone", allow, False),)
     if "firewalld" in name:
         return (Fix("allow it until the next reload, then for good", f"firewall-cmd --add-port={port}/tcp", False),)
     return (

@@ -21,7 +21,8 @@ _DEEPEST = 32
 
 
 class Condition(Record):
-    """One condition of a rule. `key` is dport, sport, saddr, daddr, iif, oif, protocol, family or state; "?" is not understood.
+    """One condition of a rule. `key` is dport, sport, saddr, daddr, iif, oif, protocol, family, state or dtype (what kind of address it
+    goes to: local, unicast, …); "?" is not understood.
 
     It holds if the packet's value is one of `values` (a number or word, LOW-HIGH, or a network), or, `negated`, none of them.
     """
@@ -73,6 +74,8 @@ class Packet(Record):
         fixed = {"protocol": "tcp", "state": "new", "family": "ipv6" if ":" in self.daddr else "ipv4"}
         if key in fixed:
             return fixed[key]
+        if key == "dtype":  # at these hooks the routing has decided
+            return {"input": "local", "forward": "unicast"}.get(self.hook)
         found = getattr(self, key, None) if key in type(self)._fields else None
         return None if found is None else str(found)
 

@@ -14,9 +14,10 @@ _PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}  # ipta
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _KEYS = {
     "-s": "saddr", "-d": "daddr", "-i": "iif", "-o": "oif", "-p": "protocol", "--dport": "dport", "--sport": "sport",
-    "--dports": "dport", "--sports": "sport", "--ctstate": "state", "--state": "state",
+    "--dports": "dport", "--sports": "sport", "--ctstate": "state", "--state": "state", "--dst-type": "dtype",
 }  # fmt: skip
-_UNDERSTOOD = ("tcp", "conntrack", "state", "multiport", "comment", "udp")
+_WORDS = ("--ctstate", "--state", "--dst-type")
+_UNDERSTOOD = ("tcp", "conntrack", "state", "multiport", "comment", "udp", "addrtype")
 _IGNORED = {"--comment": 1, "-g": 1, "--syn": 0, "-c": 2}
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
 _PASSING = ("LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "TRACE", "AUDIT", "ULOG", "")
@@ -102,7 +103,7 @@ def _conditions(words: list[str]) -> Iterator[Condition]:
                 each.replace(":", "-", 1) if "port" in word else each for each in next(pending, "").split(",")
             )
             yield Condition(
-                _KEYS[word], tuple(value.lower() for value in values) if "state" in word else values, negated
+                _KEYS[word], tuple(value.lower() for value in values) if word in _WORDS else values, negated
             )
         elif word == "-m":
             if next(pending, "") not in _UNDERSTOOD:
