@@ -38,7 +38,7 @@ ALLOWED = {
     "reach": {"evidence", "model"},
     "sockets": {"engine", "errors", "model", "wording"},
     "leases": {"errors", "model"},
-    "probes": {"model", "wording"},
+    "probes": {"evidence", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
     "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},

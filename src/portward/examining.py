@@ -227,7 +227,7 @@ class Examining:
             return None
         if not target.http:
             return self._identified(target, door) if place.label == HERE else None
-        from portward.reach.speak import speak
+        from portward.probes.speech import speak
 
         asked = "https" if target.tls else "http"
         heard = ask_in(place, lambda: speak(asked, door.address, target.port, target.host, target.path))

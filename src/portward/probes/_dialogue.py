@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from portward.probes._http import is_whole, parse
+from portward.probes._http import asks_for_tls, is_whole, parse
 from portward.probes._judge import best, fits_bytes, told
 from portward.probes._question import Heard
 from portward.probes._session import Session
-from portward.probes._web import Web, asks_for_tls
+from portward.probes._web import Web
 from portward.wording import shown
 
 TYPE_CHECKING = False

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: |\r|\n|$)")
 _CUT = object()
+_WANTS_TLS = (
+    "HTTP request to an HTTPS server",
+    "plain HTTP request was sent to HTTPS",
+    "speaking plain HTTP to an SSL",
+    "host and port requires TLS",
+)
 
 
 class Answer(Record):
@@ -60,6 +66,11 @@ def parse(data: bytes) -> Answer | None:
     if "chunked" in fields.get("transfer-encoding", "").lower():
         body = _joined(body)
     return Answer(int(status[1]), fields, body.decode("utf-8", "replace"))
+
+
+def asks_for_tls(answer: Answer) -> bool:
+    """Whether a plain answer says that TLS is spoken here (Go, nginx, Apache, Tomcat)."""
+    return any(text in answer.body for text in _WANTS_TLS)
 
 
 def _fields(head: bytes) -> dict[str, str]:

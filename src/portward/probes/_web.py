@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portward.probes._http import Answer, is_whole, parse, request
+from portward.probes._http import Answer, asks_for_tls, is_whole, parse, request
 from portward.probes._judge import best, fits, told
 from portward.probes._question import QUESTIONS, Heard
 from portward.wording import shown
@@ -149,15 +149,3 @@ class Web:
         product, _, version = server.partition(" ")[0].partition("/")
         evidence = f"it answers HTTP with status {answer.status}" + (f", Server: {server}" if server else "")
         return Heard(self._session.address, "", product or "HTTP server", version or None, None, speaks, (evidence,))
-
-
-_WANTS_TLS = (
-    "HTTP request to an HTTPS server",
-    "plain HTTP request was sent to HTTPS port",
-    "speaking plain HTTP to an SSL",
-)
-
-
-def asks_for_tls(answer: Answer) -> bool:
-    """Whether a plain answer says that TLS is spoken here (Go, nginx, Apache)."""
-    return any(text in answer.body for text in _WANTS_TLS)

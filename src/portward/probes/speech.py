@@ -7,11 +7,13 @@ import ssl
 import time
 
 from portward.evidence import Speech
+from portward.probes._http import asks_for_tls, parse, request
+from portward.probes._line import unchecked
 
 PATIENCE_SECONDS = 5.0
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16  # content types (RFC 8446, 5.1)
 _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")  # of OpenSSL
-_WRONG_SCHEME = (b"HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS", b"HTTPS port")
+_LIMIT_BYTES = 2048
 
 
 def speak(asked: str, address: str, port: int, host: str, path: str, patience: float = PATIENCE_SECONDS) -> Speech:
@@ -37,7 +39,7 @@ def _asked(speech: Speech, address: str, port: int, host: str, path: str, deadli
     with socket.create_connection((address, port), timeout=max(0.001, deadline - time.monotonic())) as plain:
         if speech.asked == "http":
             return _heard(speech, _first(plain, _authority(host, port), path, deadline))
-        with _context().wrap_socket(plain, server_hostname=host.partition("%")[0]) as secure:
+        with unchecked().wrap_socket(plain, server_hostname=host.partition("%")[0]) as secure:
             return _heard(speech.replace(tls=True), _first(secure, _authority(host, port), path, deadline))
 
 
@@ -50,31 +52,22 @@ def _speaks_tls(address: str, port: int, host: str, patience: float) -> bool:
     """Whether a server that hung up on plain text shakes hands by TLS."""
     try:
         with socket.create_connection((address, port), timeout=patience) as plain:
-            _context().wrap_socket(plain, server_hostname=host.partition("%")[0]).close()
+            unchecked().wrap_socket(plain, server_hostname=host.partition("%")[0]).close()
     except OSError:
         return False
     return True
 
 
-def _context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _first(made: socket.socket, host: str, path: str, deadline: float) -> bytes:
     """The first bytes of the answer. Raises TimeoutError if none comes in time."""
-    made.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portward\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
-    )
+    made.sendall(request(path, host, {}))
     answer = b""
-    while len(answer) < 2048:
+    while len(answer) < _LIMIT_BYTES:
         if answer and b"\r\n\r\n" in answer:
             break
         made.settimeout(max(0.001, deadline - time.monotonic()) if not answer else 0.3)
         try:
-            piece = made.recv(2048)
+            piece = made.recv(_LIMIT_BYTES)
         except TimeoutError:
             if not answer:
                 raise
@@ -91,19 +84,9 @@ def _heard(speech: Speech, answer: bytes) -> Speech:
     if answer[0] in (_TLS_ALERT, _TLS_HANDSHAKE) and answer[1:2] == b"\x03":
         return speech.replace(tls=True, said="a TLS alert")
     first = answer.splitlines()[0].decode(errors="replace")
-    words = first.split()
-    if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
+    heard = parse(answer)
+    if heard is None:
         return speech.replace(said=first)
-    refused = words[1] == "400" and speech.asked == "http" and any(hint in answer for hint in _WRONG_SCHEME)
-    tls = True if refused else speech.tls
-    return speech.replace(
-        status=int(words[1]), tls=tls if tls is not None else False, service=_server(answer), said=first
-    )
-
-
-def _server(answer: bytes) -> str | None:
-    for line in answer.partition(b"\r\n\r\n")[0].splitlines():
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"server":
-            return value.strip().decode(errors="replace")[:60]
-    return None
+    refused = heard.status == 400 and speech.asked == "http" and asks_for_tls(heard)
+    server = heard.headers.get("server", "")[:60]
+    return speech.replace(status=heard.status, tls=refused or bool(speech.tls), service=server or None, said=first)
