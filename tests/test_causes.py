@@ -214,8 +214,8 @@ CONTAINERS = st.builds(
 ROWS = st.builds(
     Listener,
     ENDPOINTS.map(lambda each: each.replace(port=PORT)),
-    st.sampled_from(State),
-    owners=st.sampled_from(Owners),
+    st.sampled_from(list(State)),
+    owners=st.sampled_from(list(Owners)),
     processes=st.sampled_from([(), (PYTHON,)]),
     container=st.sampled_from([None, WEB]),
     netns=st.sampled_from([None, "docker:x", "lab"]),
@@ -223,7 +223,7 @@ ROWS = st.builds(
 DOORS = st.builds(
     Door,
     ADDRESSES,
-    st.sampled_from(Outcome),
+    st.sampled_from(list(Outcome)),
     st.just("why"),
     st.sampled_from([None, *Heard]),
     HOMES,
@@ -242,7 +242,7 @@ EVIDENCE = st.builds(
     rulesets=st.sampled_from([(), (Ruleset("", "iptables", DROPS),), (Ruleset("", "nft", "{"),)]),
     speech=st.none() | st.builds(Speech, st.sampled_from(["http", "https", "identify"]), st.none() | st.just(200), st.sampled_from([None, True, False]), timed_out=st.booleans()),
     declared=st.none() | st.builds(Declared, st.just("api"), st.sampled_from(["mine", "stranger", "nobody"]), st.booleans(), st.sampled_from([None, True, False])),
-    may_bind=st.none() | st.sampled_from(Refusal),
+    may_bind=st.none() | st.sampled_from(list(Refusal)),
     forwarder=st.sampled_from([None, "dockerd", "docker-proxy"]),
 )  # fmt: skip
 

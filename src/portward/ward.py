@@ -402,7 +402,9 @@ class Portward:
         leasing = self._leasing()
         composer = self._composer(leasing)
         explained = self.explain if explain else None
-        starting = Starting(leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate, explained)
+        starting = Starting(
+            leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate, explained
+        )
         return starting.run(command, service, socket=socket, retries=retries)
 
     def explain(self, text: str | Iterable[str]) -> Explanation:
