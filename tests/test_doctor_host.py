@@ -337,6 +337,24 @@ def serving_tls(held: socket.socket, context: ssl.SSLContext) -> Iterator[int]:
 # packet filters and routes
 
 
+def test_another_protocol_in_another_namespace(spawn: Spawn) -> None:
+    """With --from, what answers there is asked who it is from there as well."""
+    greeting = (
+        "import threading\n"
+        "made = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "def greet():\n"
+        "    while True:\n"
+        "        with made.accept()[0] as client: client.sendall(b'SSH-2.0-OpenSSH_9.2\\r\\n')\n"
+        "threading.Thread(target=greet, daemon=True).start()\n"
+        "ready()"
+    )
+    with network() as net:
+        spawn(greeting, PORT, prefix=net.enter)
+        answer = doctor(f"redis://127.0.0.1:{PORT}", "--from", net.name)
+        blames(answer, rf"SSH.* answers on {PORT}, not the Redis that redis:// means")
+        is_well(doctor(f"ssh://127.0.0.1:{PORT}", "--from", net.name))
+
+
 @pytest.mark.parametrize(
     ("rule", "verdict"),
     [

@@ -7,6 +7,7 @@ of HTTP, and what the kernel, the engine and the packet filters show is read.
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from portward.errors import Unavailable
 from portward.evidence import HERE, Aim, ContainerState, Declared, Evidence, Lookup, Origin, Queue, Speech
@@ -226,28 +227,29 @@ class Examining:
         if door is None:
             return None
         if not target.http:
-            return self._identified(target, door) if place.label == HERE else None
+            return self._identified(target, evidence, door, place)
         from portward.probes.speech import speak
 
         asked = "https" if target.tls else "http"
         heard = ask_in(place, lambda: speak(asked, door.address, target.port, target.host, target.path))
-        if heard.status is None and heard.tls is None and not heard.timed_out and place.label == HERE:
-            return heard.replace(service=self._identified(target.replace(scheme=""), door).service)
+        if heard.status is None and heard.tls is None and not heard.timed_out:
+            return heard.replace(service=self._identified(target.replace(scheme=""), evidence, door, place).service)
         return heard
 
-    def _identified(self, target: Aim, door: Door) -> Speech:
+    def _identified(self, target: Aim, evidence: Evidence, door: Door, place: Place) -> Speech:
         """Who answers there by its own words; nobody is asked who may not be (see `identifying`)."""
         from portward.arguments import Target
         from portward.catalog import fingerprints
         from portward.identifying import Identifying
         from portward.probes import SECONDS
 
+        identifying = Identifying(self._live, lambda: self._project)
+        row = next(iter(evidence.serving(door)), None)
         service: str | None = None
-        for scheme in dict.fromkeys(
-            (target.scheme, "")
-        ):  # what its scheme asks first, one that greets may not wait for
+        # a server that greets may not wait for what the target's scheme asks first
+        for scheme in dict.fromkeys((target.scheme, "")):
             asked = Target(target.text, door.address, target.port, scheme)
-            (identity,) = Identifying(self._live, lambda: self._project).targets([asked], SECONDS)
+            identity = ask_in(place, partial(identifying.at, asked, row, SECONDS))
             if identity.by == "protocol" and identity.confidence != "low":
                 service = identity.service
                 break

@@ -283,6 +283,9 @@ def _moves(scene: _Scene) -> Iterator[Fix]:
     from portward.survey import free_port
 
     symptom = scene.symptom
+    if symptom.inside:
+        yield Fix("give one of the programs in that container another port, or start the container again", None, True)
+        return
     if symptom.port is None:
         yield Fix("take another port", "portward find", True)
         return

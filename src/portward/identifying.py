@@ -71,6 +71,14 @@ class Identifying:
         rows = self._live.read(ports={place.port for place in places}).listeners
         return self._ask([self._asked(place, addresses[place.host], rows, seconds) for place in places])
 
+    def at(self, target: Target, row: Listener | None, seconds: float) -> Identity:
+        """What answers at a numeric address, asked from the network namespace that the calling thread is in.
+
+        `row` is who listens there, None where that is not known.
+        """
+        (place, *_) = places_of(target, self._project)
+        return self._ask([_question(place, owner_of(row, place.port), (target.host,), seconds)])[0]
+
     def _asked(
         self, place: Place, addresses: Sequence[str], rows: Sequence[Listener], seconds: float
     ) -> tuple[Question, Owner, str] | Identity:
