@@ -202,6 +202,16 @@ def test_a_known_lease_is_lean(tmp_path: Path) -> None:
     assert len(ours) <= MOST_FOR_A_KNOWN_LEASE, ours
 
 
+def test_a_grant_is_lean(tmp_path: Path) -> None:
+    """A service that gets a port where no file declares one: no reader of files is loaded, and no module of expressions."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "notes.txt").touch()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    loaded = _loaded(["lease", "web"], environment, tmp_path)
+    assert "portward.leases._grants" in loaded
+    assert not loaded & {*HEAVY, "enum", "re", "portward.formats.project", "portward.formats.dotenv"}
+
+
 @pytest.mark.parametrize("state", ["free", "taken", "taken in a project"])
 @pytest.mark.parametrize("verb", ["check", "ls", "who"])
 def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:

@@ -185,12 +185,18 @@ class Declared:
         environment: Mapping[str, str] | None = None,
     ) -> Project:
         from portward import catalog
-        from portward.formats.project import declare
+        from portward.formats import compose_name
         from portward.generated import from_root
 
         assert self.root is not None
         name = os.path.basename(self.root) or "root"
         given = from_root(self._environment if environment is None else environment, self.root)
+        if not paths and options is None and not any(variable.startswith("COMPOSE_") for variable in given):
+            from portward.model import Project
+
+            return Project(compose_name(name) or name, self.root, (), skipped=tuple(unseen))
+        from portward.formats.project import declare
+
         project = declare(self.root, name, paths, read, given, self._from_root(options))
 
         def of_kind(service: Service) -> Service:
