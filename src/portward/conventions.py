@@ -65,6 +65,17 @@ def decided(
             yield (pin.port,)
 
 
+def meant(wanted: Wanted, words: Sequence[tuple[int, ...]], terms: Terms, *, keeps_declared: bool) -> tuple[int, ...]:
+    """The ports of which one is meant for a service, by the strongest word, or by the files; none where only a range is."""
+    if terms.preferred is not None:
+        return (terms.preferred,)
+    if words:
+        return words[0]
+    is_declared = keeps_declared and terms.count == 1 and terms.ports is None
+    declared = wanted.spec.range if wanted.spec and is_declared else None
+    return (declared.low,) if declared else ()
+
+
 def offers(
     wanted: Wanted,
     words: Sequence[tuple[int, ...]],

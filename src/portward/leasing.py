@@ -244,10 +244,11 @@ class Leasing:
             reserved=() if terms.ports else self._live.reserved(),
             settings=self._settings(),
         )
-        requests = []
+        requests, meant = [], {}
+        kept = self.checkout.is_primary
         for each, words in zip(full, decided, strict=True):
             key = "\0".join((self.checkout.project, self.checkout.worktree, str(each)))
-            kept = self.checkout.is_primary
+            meant[each.service, each.instance] = conventions.meant(each, words, terms, keeps_declared=kept)
             offers = conventions.offers(each, words, terms, snapshot, mine, key=key, keeps_declared=kept)
             preferred = words[0][0] if words else terms.preferred
             requests.append(self._request(each, terms, offers, avoid, preferred))
@@ -262,14 +263,22 @@ class Leasing:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
-        moved = [
-            f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"
-            for lease in leases
-            if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
-        ]
-        return self._told(leases, [*moved, *self._unseen(reading)]).replace(
-            new=frozenset(lease.token for lease in leases if lease.granted == now)
-        )
+        new = frozenset(lease.token for lease in leases if lease.granted == now)
+        told = list(self._missed(meant, [lease for lease in leases if lease.token in new]))
+        if alone and new and not kept and terms.preferred is None and any(each.spec for each in full):
+            told.append(
+                f"this is a linked worktree: the ports that the files declare stay with {self.checkout.project}"
+            )
+        return self._told(leases, [*told, *self._unseen(reading)]).replace(new=new)
+
+    def _missed(self, meant: Mapping[tuple[str, str], tuple[int, ...]], new: Sequence[Lease]) -> Iterator[str]:
+        """Why new leases are not on the ports that were meant for their services, by service and instance."""
+        first = {(lease.holder.service, lease.holder.instance): lease for lease in new if lease.index == 0}
+        missed = [(meant[key][0], lease) for key, lease in first.items() if meant[key] and lease.port not in meant[key]]
+        if missed:
+            from portward.missed import remarks
+
+            yield from remarks(missed, self._live, self.store, self._clock())
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
