@@ -96,7 +96,8 @@ class Starting:
         self._project = told.project
         for remark in told.remarks:
             self._tell(remark)
-        if runs_compose(command):  # PORT is whatever the project's files make of it
+        is_compose = runs_compose(command)
+        if is_compose:  # PORT is whatever the project's files make of it
             told_last = told.values
             if "COMPOSE_FILE" in told.values and names_files(command):
                 self._tell("`-f` passes over the file that moves fixed ports: COMPOSE_FILE names it")
@@ -109,7 +110,8 @@ class Starting:
             held,
             handed,
             announced=prepared.handover is not None and prepared.handover.announced,
-            known=prepared.server is not None,
+            known=prepared.server is not None or is_compose,
+            serves=prepared.serves or is_compose,
         )
 
     def _held(self, port: int) -> hold.Hold | None:

@@ -79,9 +79,8 @@ class Start:
         """Whether it failed without having had its port, although nobody else has it: perhaps the open hold refused it."""
         launch = self.launch
         opened = launch.hold is not None and launch.handed is None
-        return (
-            self._failed and not self._holders and opened and not launch.known and self._ended - self._started < _SHORT
-        )
+        unsure = launch.serves and not launch.known
+        return self._failed and not self._holders and opened and unsure and self._ended - self._started < _SHORT
 
     @property
     def _failed(self) -> bool:
@@ -214,9 +213,9 @@ class Start:
                 self._tell(f"warning: {_who(seen.strangers)} listens on {port}, and this command does not")
             case Verdict.MOVED:
                 self._tell(f"warning: it listens on {ports}, not on {port}: it does not take the port it is given")
-            case Verdict.SILENT:
+            case Verdict.SILENT if self.launch.serves:
                 self._tell(f"note: nothing of it listens on {port} after {PATIENCE:.0f} s")
-            case Verdict.OURS:
+            case Verdict.SILENT | Verdict.OURS:
                 pass
 
     def _left_behind(self) -> None:
