@@ -48,6 +48,10 @@ class Granted(Record):
     remarks: tuple[str, ...] = ()
     new: frozenset[str] = frozenset()
 
+    def first(self) -> dict[tuple[str, str], int]:
+        """The first port of each holder, by service and instance."""
+        return {(each.holder.service, each.holder.instance): each.port for each in self.leases if each.index == 0}
+
 
 class Leasing:
     """The leases of one checkout. `declared` reads the project only when it must be known, `settings(key, value)` what may
@@ -73,17 +77,20 @@ class Leasing:
         self._site = here.site()
         self.store = store_at(address(environment, settings("store").store))
 
-    def declared(self) -> list[Wanted]:
-        """Every port that the project declares."""
-        return list(declared_ports(self._declared()))
+    def stack(self) -> list[Wanted]:
+        """Every port that the project declares; in a linked worktree, where all move, those of inactive profiles too."""
+        return list(declared_ports(self._declared(), inactive=not self.checkout.is_primary))
 
-    def lease(self, names: Sequence[str], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
+    def lease(self, names: Sequence[str | Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time.
 
         A lease on a port in `avoid` is given back, and another granted in its place; so is one that is not where the terms, the
         environment or a pin want it by now, if that port can be had.
         """
-        wanted = [Wanted(*_split(name)) for name in names] if names else self.declared()
+        wanted = [each if isinstance(each, Wanted) else Wanted(*_split(each)) for each in names]
+        wanted = wanted or list(declared_ports(self._declared()))
+        if terms.ports is not None or terms.preferred is not None or terms.count > 1:
+            wanted = [each.replace(count=1) for each in wanted]
         if avoid:
             return self._grant(wanted, terms, avoid)
         requests = [self._request(each, terms) for each in wanted]
@@ -208,8 +215,8 @@ class Leasing:
             site=self._site,
             holder=holder,
             offers=offers or iter(()),
-            count=terms.count,
-            contiguous=terms.contiguous,
+            count=wanted.count if terms.count == 1 else terms.count,
+            contiguous=terms.contiguous or wanted.count > 1,
             transport=Transport.UDP if udp else Transport.TCP,
             kind=LeaseKind.PROCESS if terms.own else LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
             ttl=terms.ttl,

@@ -77,9 +77,10 @@ class Starting:
         return chosen
 
     def _launch(self, command: Sequence[str], service: str, socket: bool, avoid: frozenset[int]) -> Launch:
-        names = [] if self._project is None else [str(wanted) for wanted in self._leasing.declared()]
-        granted = self._leasing.lease([service, *(name for name in names if name != service)], Terms(), avoid)
-        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
+        stack = [] if self._project is None else self._leasing.stack()
+        own = next((wanted for wanted in stack if str(wanted) == service), service)
+        granted = self._leasing.lease([own, *(wanted for wanted in stack if wanted is not own)], Terms(), avoid)
+        ports = granted.first()
         for remark in granted.remarks:
             self._tell(remark)
         by_name = {f"{name}:{instance}" if instance else name: port for (name, instance), port in ports.items()}
@@ -92,7 +93,7 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
-        told = self._composer.told(granted.leases)
+        told = self._composer.told(ports)
         self._project = told.project
         for remark in told.remarks:
             self._tell(remark)
