@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portward.cli import main
-from portward.composing import Composer
+from portward.composing import Composer, profiles
 from portward.conventions import declared_ports
 from portward.generated import Generated, from_root
 from portward.ward import Portward
@@ -257,6 +257,21 @@ def test_each_container_of_a_service_gets_a_port(tmp_path: Path) -> None:
     assert ports == {"fixed": ["41000-41002", "41003-41005"], "range": ["41006-41007"], "written": ["41008-41009"]}
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("docker compose --profile a --profile=b up --profile c", ["a", "b"]),
+        ("docker-compose --profile a up", ["a"]),
+        ("docker --context x compose --profile * config", ["*"]),
+        ("docker compose up", []),
+        ("python serve.py --profile a", []),
+    ],
+)
+def test_a_command_of_compose_activates_profiles(command: str, named: list[str]) -> None:
+    """As far as they are told before its verb: they count instead of COMPOSE_PROFILES."""
+    assert profiles(command.split()) == named
+
+
 def test_sctp_is_left_and_said(tmp_path: Path) -> None:
     """No store leases its ports: a linked worktree is told which number stays the same."""
     folder = tmp_path / "shop"
@@ -359,6 +374,37 @@ def test_a_linked_worktree_comes_up_beside_the_primary_one(
     assert set(moved) <= told
     for tree in trees:
         assert _git(tree, "status", "--porcelain", "--ignored") == ""
+
+
+def test_containers_and_profiles_have_leases_that_stay(
+    trees: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service of two containers has two neighbours, asked by `env`, by name or for all; a profile's service has a lease where all move."""
+    primary, linked = trees
+    for tree in trees:
+        document = (
+            (tree / "compose.yaml")
+            .read_text()
+            .replace("  api:\n    image: x\n", "  api:\n    image: x\n    scale: 2\n")
+        )
+        (tree / "compose.yaml").write_text(
+            document.replace("  db:\n    image: x\n", "  db:\n    image: x\n    profiles: [data]\n")
+        )
+    values = [_env(capsys, tree) for tree in trees]
+    assert "DB_PORT" not in values[0]
+    assert "DB_PORT" in values[1]
+    for tree, told in zip(trees, values, strict=True):
+        low = int(told["API_PORT"])
+        assert _config(tree, told)["services"]["api"]["ports"][0]["published"] == f"{low}-{low + 1}"
+        capsys.readouterr()
+        assert main(["-C", str(tree), "lease", "api"]) == 0
+        assert capsys.readouterr().out == f"{low}\n"
+        assert main(["-C", str(tree), "lease"]) == 0
+        assert {low, low + 1} <= set(map(int, capsys.readouterr().out.split()))
+        assert _env(capsys, tree) == told
+    monkeypatch.setenv("COMPOSE_PROFILES", "data")
+    assert "DB_PORT" in _env(capsys, primary)
+    assert _env(capsys, linked) == values[1]
 
 
 def test_asking_again_with_all_of_it_set_changes_nothing(
