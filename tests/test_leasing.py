@@ -140,6 +140,20 @@ def test_who_has_a_declared_port_is_told(place: Place, listen: Listen, free_port
     assert held.startswith(f"{first + 2} is not free, held on UDP by ")
 
 
+def test_why_a_lease_stays_is_told(place: Place, listen: Listen, free_port: int) -> None:
+    """Where another port is preferred by now: who has that one, or that it was not free once, and the way out."""
+    held = listen("127.0.0.1", free_port)
+    (has,) = place.lease("web", preferred=free_port)
+    (said,) = (
+        each for each in place.ward().lease(["web"], Terms(preferred=free_port)).remarks if "not seen" not in each
+    )
+    assert said.startswith(f"{free_port} is not free, held by ")
+    assert said.endswith(f": web keeps {has}")
+    held.close()
+    again = place.ward().lease(["web"], Terms(preferred=free_port)).remarks
+    assert again == (f"web keeps {has}: `portward release web` lets it move",)
+
+
 def test_a_linked_worktree_is_told_why_it_moves(place: Place, free_port: int) -> None:
     """In one sentence for all services, and just when it is granted ports."""
     feature = linked(place, "feature")
@@ -147,6 +161,9 @@ def test_a_linked_worktree_is_told_why_it_moves(place: Place, free_port: int) ->
     (said,) = (remark for remark in feature.ward().lease().remarks if "not seen" not in remark)
     assert said == f"this is a linked worktree: the ports that the files declare stay with {place.root}"
     assert feature.ward().lease().remarks == ()
+    feature.ward().release()
+    feature.environment = {**feature.environment, "PORT": str(free_port + 1)}
+    assert not [remark for remark in feature.ward().lease(["web"]).remarks if "linked worktree" in remark]
 
 
 def test_ranges_and_kinds_are_settings(place: Place) -> None:

@@ -102,8 +102,11 @@ class Leasing:
             return self._grant(wanted, terms)
         if known is None or misplaced:
             return self._grant_with_room(wanted, terms, misplaced)
-        kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
-        return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
+        if terms.preferred is None:
+            return self._told(known, ())
+        from portward.missed import kept
+
+        return self._told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
 
     def _held(self, wanted: Sequence[Wanted], requests: Sequence[LeaseRequest], terms: Terms) -> list[Lease]:
         """What those who ask have at this site already, if anything says where it is to be."""
@@ -271,21 +274,15 @@ class Leasing:
         except Unavailable as error:
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
         new = frozenset(lease.token for lease in leases if lease.granted == now)
-        told = list(self._missed(meant, [lease for lease in leases if lease.token in new]))
-        if alone and new and not kept and terms.preferred is None and any(each.spec for each in full):
+        from portward.missed import moved
+
+        told = list(moved(meant, (each for each in leases if each.token in new), self._live, self.store, now))
+        undecided = (each for each, words in zip(full, decided, strict=True) if each.spec and not words)
+        if alone and new and not kept and terms.preferred is None and any(undecided):
             told.append(
                 f"this is a linked worktree: the ports that the files declare stay with {self.checkout.project}"
             )
         return self._told(leases, [*told, *self._unseen(reading)]).replace(new=new)
-
-    def _missed(self, meant: Mapping[tuple[str, str], tuple[int, ...]], new: Sequence[Lease]) -> Iterator[str]:
-        """Why new leases are not on the ports that were meant for their services, by service and instance."""
-        first = {(lease.holder.service, lease.holder.instance): lease for lease in new if lease.index == 0}
-        missed = [(meant[key][0], lease) for key, lease in first.items() if meant[key] and lease.port not in meant[key]]
-        if missed:
-            from portward.missed import remarks
-
-            yield from remarks(missed, self._live, self.store, self._clock())
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.

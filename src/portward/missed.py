@@ -8,7 +8,7 @@ from portward.wording import holder, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from portward.leases import LeaseStore
     from portward.live import Live
@@ -21,14 +21,33 @@ _REFUSED = {
 }
 
 
-def remarks(missed: Iterable[tuple[int, Lease]], live: Live, store: LeaseStore, now: float) -> Iterator[str]:
-    """A sentence for each lease that was granted in the place of a port. What is told was looked at after the grant."""
-    for port, lease in missed:
-        why = _why(port, lease, live, store, now)
-        yield f"{port} is not free, {why}: {lease.holder.service} has {lease.port}"
+def moved(
+    meant: Mapping[tuple[str, str], tuple[int, ...]], new: Iterable[Lease], live: Live, store: LeaseStore, now: float
+) -> Iterator[str]:
+    """A sentence for each new lease that is on none of the ports that were `meant` for its service and instance, best first.
+
+    What is told was looked at after the grant.
+    """
+    for lease in new:
+        ports = meant.get((lease.holder.service, lease.holder.instance), ())
+        if ports and lease.index == 0 and lease.port not in ports:
+            why = _why(ports[0], lease, live, store, now)
+            told = f"is not free, {why}" if why else "was not free a moment ago"
+            yield f"{ports[0]} {told}: {shown(lease.holder.service)} has {lease.port}"
 
 
-def _why(port: int, instead: Lease, live: Live, store: LeaseStore, now: float) -> str:
+def kept(port: int, leases: Iterable[Lease], live: Live, store: LeaseStore, now: float) -> Iterator[str]:
+    """A sentence for each lease that its holder had already, although it asks for another port by now."""
+    for lease in leases:
+        if lease.index == 0 and lease.port != port:
+            why, service = _why(port, lease, live, store, now), shown(lease.holder.service)
+            if why:
+                yield f"{port} is not free, {why}: {service} keeps {lease.port}"
+            else:
+                yield f"{service} keeps {lease.port}: `portward release {service}` lets it move"
+
+
+def _why(port: int, instead: Lease, live: Live, store: LeaseStore, now: float) -> str | None:
     place = (instead.host, instead.netns, instead.transport)
     for lease in store.leases(ports=[port]):
         if (lease.host, lease.netns, lease.transport) == place:
@@ -45,4 +64,4 @@ def _why(port: int, instead: Lease, live: Live, store: LeaseStore, now: float) -
         on = "" if row.transport is instead.transport else f" on {row.transport.value.upper()}"
         return f"{how}{on} by {holder(row, now)}"
     refusal = live.refusal(Endpoint(ANY, port, instead.transport))
-    return _REFUSED.get(refusal, "refused") if refusal else "held by somebody a moment ago"
+    return _REFUSED.get(refusal, "refused") if refusal else None
