@@ -21,6 +21,7 @@ from portward.conventions import declared_ports
 from portward.generated import Generated, from_root
 from portward.ward import Portward
 from portward.workspace import Checkout
+from tests import command
 from tests.compose_oracle import program, theirs, write
 from tests.conftest import need, unmet
 from tests.test_compose_oracle import CORPUS, EXAMPLES
@@ -258,7 +259,7 @@ def test_each_container_of_a_service_gets_a_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "named"),
+    ("words", "named"),
     [
         ("docker compose --profile a --profile=b up --profile c", ["a", "b"]),
         ("docker-compose --profile a up", ["a"]),
@@ -267,9 +268,9 @@ def test_each_container_of_a_service_gets_a_port(tmp_path: Path) -> None:
         ("python serve.py --profile a", []),
     ],
 )
-def test_a_command_of_compose_activates_profiles(command: str, named: list[str]) -> None:
+def test_a_command_of_compose_activates_profiles(words: str, named: list[str]) -> None:
     """As far as they are told before its verb: they count instead of COMPOSE_PROFILES."""
-    assert profiles(command.split()) == named
+    assert profiles(words.split()) == named
 
 
 def test_sctp_is_left_and_said(tmp_path: Path) -> None:
@@ -377,7 +378,7 @@ def test_a_linked_worktree_comes_up_beside_the_primary_one(
 
 
 def test_containers_and_profiles_have_leases_that_stay(
-    trees: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trees: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service of two containers has two neighbours, asked by `env`, by name or for all; a profile's service has a lease where all move."""
     primary, linked = trees
@@ -402,8 +403,13 @@ def test_containers_and_profiles_have_leases_that_stay(
         assert main(["-C", str(tree), "lease"]) == 0
         assert {low, low + 1} <= set(map(int, capsys.readouterr().out.split()))
         assert _env(capsys, tree) == told
+    asking = tmp_path / "docker-compose"  # in the place of Compose: what it is told
+    asking.write_text("#!/bin/sh\necho $COMPOSE_PROFILES $DB_PORT\n")
+    asking.chmod(0o755)
+    done = command.run("run", "api", "--", str(asking), "--profile", "data", "up", cwd=primary)
+    assert done.stdout.split()[0] == "data"
     monkeypatch.setenv("COMPOSE_PROFILES", "data")
-    assert "DB_PORT" in _env(capsys, primary)
+    assert _env(capsys, primary)["DB_PORT"] == done.stdout.split()[1]
     assert _env(capsys, linked) == values[1]
 
 

@@ -144,6 +144,10 @@ class Declared:
 
         return Session(parsed(texts), paths, texts, parsed, journal, settings, remarks)
 
+    def activate(self, profiles: Sequence[str]) -> None:
+        """From now on just these profiles are active, as for a command of Compose with `--profile`."""
+        self._environment = {**self._environment, "COMPOSE_PROFILES": ",".join(profiles)}
+
     def journal(self) -> Journal:
         """The journal of this project's changes, or, outside any project, of those of the folder."""
         from portward.journal import Journal, changes_folder

@@ -400,7 +400,7 @@ class Portward:
         from portward.starting import Starting, script
 
         if named := profiles(command):
-            self.environment = {**self.environment, "COMPOSE_PROFILES": ",".join(named)}
+            self.declared.activate(named)
         leasing = self._leasing()
         composer = self._composer(leasing)
         starting = Starting(leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate)
