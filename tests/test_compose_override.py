@@ -86,7 +86,7 @@ def compare(folder: Path, environment: Mapping[str, str] | None = None) -> bool:
         wanted = {
             (spec.host_ip, _range(ports[names[service.name, spec]], service.replicas), spec.protocol)
             if spec.protocol in ("tcp", "udp")
-            else (spec.host_ip, spec.published, spec.protocol)
+            else (spec.host_ip, spec.published or "", spec.protocol)
             for spec in entries
         }
         assert {(ip, published, protocol) for ip, published, _target, protocol in after.ports[service.name]} == wanted

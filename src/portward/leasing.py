@@ -316,7 +316,8 @@ class Leasing:
         with suppress(Unavailable):
             taken = {each.port for each in self.store.leases(host=self._site.host) if each.netns == self._site.netns}
         leases = unrecorded(requests, is_free, taken, self._clock())
-        return self._told(leases, [f"not recorded, so not promised: {error.message}", *unseen])
+        said = [f"not recorded, so not promised: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])]
+        return self._told(leases, [*said, *unseen])
 
     def _unseen(self, reading: Reading) -> list[str]:
         """What may have the granted ports without being seen from here."""
