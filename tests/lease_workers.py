@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from portward.model import Lease
 
+    Answer = tuple[int, str, float | None]
+    """A port, the token of its lease where that is told, and how long the grant took where that is not the whole time."""
+
 PORTS = PortRange(20000, 29999)
 
 
@@ -43,53 +46,55 @@ def request(service: str, ports: PortRange = PORTS) -> LeaseRequest:
 
 
 def take(address: str, name: str, count: int, way: str) -> None:
-    """Takes leases when it is told to on stdin. Says when each was granted, and how long that took, in seconds."""
+    """Takes leases when it is told to on stdin. Says when each was granted, how long the grant took, and how long whoever wanted it
+    waited, in seconds: that is more where a process is started for it.
+    """
     os.environ["PORTWARD_STORE"] = address
     grant = WAYS[way](address)
     print("ready", flush=True)
     sys.stdin.readline()
     grants = []
     for number in range(count):
-        asked = time.monotonic()
-        port, token = grant(f"{name}-{number}")
+        wanted = time.monotonic()
+        port, token, seconds = grant(f"{name}-{number}")
         granted = time.monotonic()
-        grants.append((port, token, granted, granted - asked))
+        grants.append((port, token, granted, granted - wanted if seconds is None else seconds, granted - wanted))
     print(json.dumps(grants), flush=True)
 
 
-def by_store(address: str) -> Callable[[str], tuple[int, str]]:
+def by_store(address: str) -> Callable[[str], Answer]:
     """The store's own grant."""
     store = open_store(address)
 
-    def grant(service: str) -> tuple[int, str]:
+    def grant(service: str) -> Answer:
         (lease,) = store.acquire([request(service)], is_free, time.time())
-        return lease.port, lease.token
+        return lease.port, lease.token, None
 
     return grant
 
 
-def by_library(_address: str) -> Callable[[str], tuple[int, str]]:
+def by_library(_address: str) -> Callable[[str], Answer]:
     """`portward.lease`: with all that it looks at besides the store."""
     import portward
 
     portward.lease(f"ready {os.getpid()}").release()  # what a program loads once is no part of a grant
 
-    def grant(service: str) -> tuple[int, str]:
+    def grant(service: str) -> Answer:
         (lease,) = portward.lease(service).leases
-        return lease.port, lease.token
+        return lease.port, lease.token, None
 
     return grant
 
 
-def by_command(_address: str) -> Callable[[str], tuple[int, str]]:
-    """`portward lease`: a process for each grant. What it prints is the port alone."""
+def by_command(_address: str) -> Callable[[str], Answer]:
+    """`portward lease`: a process for each grant. What it prints is the port alone, and how long the grant took in it."""
 
-    def grant(service: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "portward", "lease", service]
+    def grant(service: str) -> Answer:
+        command = [sys.executable, "-m", "tests.timed_command", "lease", service]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)
-        return int(done.stdout), ""
+        return int(done.stdout), "", float(done.stderr.splitlines()[-1])
 
     return grant
 

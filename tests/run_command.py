@@ -46,6 +46,7 @@ def launch(options: argparse.Namespace, port: int) -> Launch:
         hold.listening(handover.host) if handover and hold else None,
         announced=handover is not None and handover.announced,
         known=prepared.server is not None,
+        serves=prepared.serves,
     )
 
 

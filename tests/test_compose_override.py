@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portward.cli import main
-from portward.composing import Composer
+from portward.composing import Composer, profiles
 from portward.conventions import declared_ports
 from portward.generated import Generated, from_root
-from portward.model import Holder, Lease, LeaseKind, Project, Transport
 from portward.ward import Portward
 from portward.workspace import Checkout
+from tests import command
 from tests.compose_oracle import program, theirs, write
 from tests.conftest import need, unmet
 from tests.test_compose_oracle import CORPUS, EXAMPLES
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from portward.composing import Told
+    from portward.model import Project
 
 FIRST = 41000
 """From here on ports are given in these tests: none is bound, and no file of the corpus has them."""
@@ -60,14 +61,13 @@ def given_ports(folder: Path, environment: Mapping[str, str] | None = None) -> t
     )
     assert composer.project is not None
     numbers = count(FIRST)
-    ports = {str(wanted): next(numbers) for wanted in declared_ports(composer.project)}
-    return composer.project, ports, composer.told([_lease(name, port) for name, port in ports.items()])
-
-
-def _lease(name: str, port: int) -> Lease:
-    service, _, instance = name.partition(":")
-    holder = Holder("/elsewhere", "/here", service, instance)
-    return Lease("host", "", Transport.TCP, port, holder, LeaseKind.STICKY, "", 0)
+    leased = {}
+    for wanted in declared_ports(composer.project, inactive=True):
+        leased[wanted] = next(numbers)
+        for _neighbour in range(1, wanted.count):
+            next(numbers)
+    told = composer.told({(wanted.service, wanted.instance): port for wanted, port in leased.items()})
+    return composer.project, {str(wanted): port for wanted, port in leased.items()}, told
 
 
 def compare(folder: Path, environment: Mapping[str, str] | None = None) -> bool:
@@ -80,16 +80,21 @@ def compare(folder: Path, environment: Mapping[str, str] | None = None) -> bool:
     names = {(wanted.service, wanted.spec): str(wanted) for wanted in declared_ports(project)}
     assert after.ports.keys() == {service.name for service in project.services}
     for service in project.services:
-        entries = [spec for spec in service.ports if spec.origin == "compose"]
-        if service.replicas > 1 or service.host_network or any(spec.protocol not in ("tcp", "udp") for spec in entries):
+        entries = [spec for spec in service.claims if spec.origin == "compose"]
+        if service.host_network:
             continue
         wanted = {
-            (spec.host_ip, str(ports[names[service.name, spec]]), spec.protocol)
-            for spec in service.claims
-            if spec.origin == "compose"
+            (spec.host_ip, _range(ports[names[service.name, spec]], service.replicas), spec.protocol)
+            if spec.protocol in ("tcp", "udp")
+            else (spec.host_ip, spec.published or "", spec.protocol)
+            for spec in entries
         }
         assert {(ip, published, protocol) for ip, published, _target, protocol in after.ports[service.name]} == wanted
     return True
+
+
+def _range(port: int, count: int) -> str:
+    return str(port) if count == 1 else f"{port}-{port + count - 1}"
 
 
 def test_the_whole_corpus() -> None:
@@ -114,7 +119,7 @@ _SHORT = st.builds(
     st.sampled_from(["", "127.0.0.1:", "[::1]:", "0.0.0.0:"]),
     _HOSTS,
     st.sampled_from(["80", "81", "${T:-82}"]),
-    st.sampled_from(["", "/udp", "/tcp"]),
+    st.sampled_from(["", "/udp", "/tcp", "/sctp"]),
 )
 _LONG = st.fixed_dictionaries(
     {"target": st.sampled_from([80, 81, "82"])},
@@ -134,18 +139,22 @@ _ENTRIES = st.lists(_SHORT | _LONG | _PAIRED, max_size=4)
 @pytest.mark.timeout(600)
 @settings(max_examples=max(10, EXAMPLES // 8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    services=st.lists(_ENTRIES, min_size=1, max_size=3),
+    services=st.lists(st.tuples(_ENTRIES, st.sampled_from([1, 1, 1, 2, 3])), min_size=1, max_size=3),
     more=st.lists(_ENTRIES, max_size=2),
     variables=st.dictionaries(st.sampled_from(["P", "Q"]), st.sampled_from(["90", "8300"])),
 )
 def test_any_entries_come_to_their_leased_ports(
-    services: list[list[Any]], more: list[list[Any]], variables: dict[str, str]
+    services: list[tuple[list[Any], int]], more: list[list[Any]], variables: dict[str, str]
 ) -> None:
-    """Short, long, paired and ranged entries, several on one target, variables alone and within numbers, an override file."""
+    """Short, long, paired and ranged entries, several on one target, variables alone and within numbers, several containers, an override file."""
     with tempfile.TemporaryDirectory(prefix="portward-") as place:
         folder = Path(place) / "shop"
         files: dict[str, Any] = {
-            "compose.yaml": {"services": {f"s{n}": {"image": "x", "ports": ports} for n, ports in enumerate(services)}},
+            "compose.yaml": {
+                "services": {
+                    f"s{n}": {"image": "x", "ports": ports, "scale": scale} for n, (ports, scale) in enumerate(services)
+                }
+            },
             ".env": "".join(f"{name}={value}\n" for name, value in variables.items()),
         }
         if more:
@@ -193,7 +202,7 @@ def test_every_key_of_an_entry_is_kept(tmp_path: Path) -> None:
 
 
 def test_included_extended_and_profiled_services_move_too(tmp_path: Path) -> None:
-    """What another file brings in is moved like all else, what no profile activates is left alone, and both files stay as they are."""
+    """What another file brings in is moved like all else, and so is what only another profile activates; the files stay as they are."""
     folder = tmp_path / "shop"
     write(
         folder,
@@ -215,18 +224,69 @@ def test_included_extended_and_profiled_services_move_too(tmp_path: Path) -> Non
     told = _told(folder, chosen)
     services = _config(folder, {**told, "COMPOSE_PROFILES": "*"})["services"]
     ports = {name: [port["published"] for port in service["ports"]] for name, service in services.items()}
-    moved = [int(port) for name in ("web", "db", "tool") for port in ports[name]]
-    assert len(moved) == len(set(moved)) == 4
+    moved = [int(port) for name in ("web", "db", "tool", "debug") for port in ports[name]]
+    assert len(moved) == len(set(moved)) == 5
     assert min(moved) >= FIRST
-    assert ports["debug"] == ["8091"]
+
+
+def test_profiles_that_exclude_each_other_share_no_port(tmp_path: Path) -> None:
+    """Two services on one port, by one variable, of which one runs at a time: the variable is the active one's."""
+    folder = tmp_path / "shop"
+    web = {"image": "x", "ports": ["${WEB_PORT:-8080}:80"]}
+    write(
+        folder,
+        {"compose.yaml": {"services": {"prod": {**web, "profiles": ["prod"]}, "dev": {**web, "profiles": ["dev"]}}}},
+    )
+    told = _told(folder, {"COMPOSE_PROFILES": "dev"})
+    services = _config(folder, {**told, "COMPOSE_PROFILES": "*"})["services"]
+    ports = {name: service["ports"][0]["published"] for name, service in services.items()}
+    assert ports == {"dev": told["WEB_PORT"], "prod": told["PROD_PORT"]}
+    assert len(set(ports.values())) == 2
+
+
+def test_each_container_of_a_service_gets_a_port(tmp_path: Path) -> None:
+    """A fixed port, a range and a variable become ranges that are as wide as the service."""
+    folder = tmp_path / "shop"
+    write(folder, {"compose.yaml": {"services": {
+        "fixed": {"image": "x", "scale": 3, "ports": ["8080:80", "127.0.0.1:8081:81/udp"]},
+        "range": {"image": "x", "deploy": {"replicas": 2}, "ports": ["8000-8009:80"]},
+        "written": {"image": "x", "scale": 2, "ports": ["${W_PORT:-9000}:80"]},
+    }}})  # fmt: skip
+    assert compare(folder)
+    services = _config(folder, _told(folder))["services"]
+    ports = {name: [port["published"] for port in service["ports"]] for name, service in services.items()}
+    assert ports == {"fixed": ["41000-41002", "41003-41005"], "range": ["41006-41007"], "written": ["41008-41009"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("docker compose --profile a --profile=b up --profile c", ["a", "b"]),
+        ("docker-compose --profile a up", ["a"]),
+        ("docker --context x compose --profile * config", ["*"]),
+        ("docker compose up", []),
+        ("python serve.py --profile a", []),
+    ],
+)
+def test_a_command_of_compose_activates_profiles(words: str, named: list[str]) -> None:
+    """As far as they are told before its verb: they count instead of COMPOSE_PROFILES."""
+    assert profiles(words.split()) == named
+
+
+def test_sctp_is_left_and_said(tmp_path: Path) -> None:
+    """No store leases its ports: a linked worktree is told which number stays the same."""
+    folder = tmp_path / "shop"
+    write(folder, {"compose.yaml": {"services": {"a": {"image": "x", "ports": ["8080:80", "3868:3868/sctp"]}}}})
+    assert compare(folder)
+    assert given_ports(folder)[2].remarks == ("a stays on 3868/sctp: only ports of TCP and UDP are leased",)
 
 
 def test_what_the_engine_may_choose_from_is_left_to_it(tmp_path: Path) -> None:
-    """A range with the leased port in it, a service of several containers, one on the host's network: nothing is generated."""
+    """A range with the leased ports in it, of one container or several, and a service on the host's network: nothing is generated."""
     folder = tmp_path / "shop"
     write(folder, {"compose.yaml": {"services": {
         "range": {"image": "x", "ports": [f"{FIRST}-{FIRST + 5}:80"]},
-        "several": {"image": "x", "scale": 3, "ports": ["8000-8009:80"]},
+        "several": {"image": "x", "scale": 3, "ports": [f"{FIRST}-{FIRST + 5}:80"]},
         "host": {"image": "x", "network_mode": "host", "ports": ["8080:80"]},
     }}})  # fmt: skip
     told = _told(folder)
@@ -315,6 +375,42 @@ def test_a_linked_worktree_comes_up_beside_the_primary_one(
     assert set(moved) <= told
     for tree in trees:
         assert _git(tree, "status", "--porcelain", "--ignored") == ""
+
+
+def test_containers_and_profiles_have_leases_that_stay(
+    trees: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service of two containers has two neighbours, asked by `env`, by name or for all; a profile's service has a lease where all move."""
+    primary, linked = trees
+    for tree in trees:
+        document = (
+            (tree / "compose.yaml")
+            .read_text()
+            .replace("  api:\n    image: x\n", "  api:\n    image: x\n    scale: 2\n")
+        )
+        (tree / "compose.yaml").write_text(
+            document.replace("  db:\n    image: x\n", "  db:\n    image: x\n    profiles: [data]\n")
+        )
+    values = [_env(capsys, tree) for tree in trees]
+    assert "DB_PORT" not in values[0]
+    assert "DB_PORT" in values[1]
+    for tree, told in zip(trees, values, strict=True):
+        low = int(told["API_PORT"])
+        assert _config(tree, told)["services"]["api"]["ports"][0]["published"] == f"{low}-{low + 1}"
+        capsys.readouterr()
+        assert main(["-C", str(tree), "lease", "api"]) == 0
+        assert capsys.readouterr().out == f"{low}\n"
+        assert main(["-C", str(tree), "lease"]) == 0
+        assert {low, low + 1} <= set(map(int, capsys.readouterr().out.split()))
+        assert _env(capsys, tree) == told
+    asking = tmp_path / "docker-compose"  # in the place of Compose: what it is told
+    asking.write_text("#!/bin/sh\necho $COMPOSE_PROFILES $DB_PORT\n")
+    asking.chmod(0o755)
+    done = command.run("run", "api", "--", str(asking), "--profile", "data", "up", cwd=primary)
+    assert done.stdout.split()[0] == "data"
+    monkeypatch.setenv("COMPOSE_PROFILES", "data")
+    assert _env(capsys, primary)["DB_PORT"] == done.stdout.split()[1]
+    assert _env(capsys, linked) == values[1]
 
 
 def test_asking_again_with_all_of_it_set_changes_nothing(

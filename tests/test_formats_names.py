@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from fnmatch import fnmatchcase
 
-from portward.formats import FORMATS, format_of, reader_of, urls
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portward.formats import FORMATS, _matches, format_of, reader_of, urls
 from tests.port_specs import read_safely
 
 
@@ -31,6 +35,12 @@ from tests.port_specs import read_safely
 def test_a_file_is_known_by_its_name(path: str, expected: str | None) -> None:
     """A whole name first, then patterns in their order; an example is not in force."""
     assert format_of(path) == expected
+
+
+@given(st.text("ab./", max_size=9), st.text("ab./*", max_size=7))
+def test_a_star_is_any_text(name: str, pattern: str) -> None:
+    """As for the standard library's own way to match names."""
+    assert _matches(name, pattern) is fnmatchcase(name, pattern)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "compose"])

@@ -63,7 +63,8 @@ ALLOWED = {
         "aiming", "answers", "arguments", "catalog", "causes", "errors", "evidence", "identifying", "live", "model", "places",
         "probes", "reach", "sockets",
     },
-    "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "model", "occupancy", "wording", "workspace"},
+    "leasing": {"allocate", "catalog", "conventions", "errors", "leases", "live", "missed", "model", "occupancy", "wording", "workspace"},
+    "missed": {"errors", "leases", "live", "model", "wording"},
     "generated": {"errors"},
     "git": {"errors"},
     "filling": {"errors", "formats", "git"},
@@ -203,6 +204,16 @@ def test_a_known_lease_is_lean(tmp_path: Path) -> None:
     }
     ours = sorted(name for name in loaded if name.startswith("portward"))
     assert len(ours) <= MOST_FOR_A_KNOWN_LEASE, ours
+
+
+def test_a_grant_is_lean(tmp_path: Path) -> None:
+    """A service that gets a port where no file declares one: no reader of files is loaded, and no module of expressions."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "notes.txt").touch()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    loaded = _loaded(["lease", "web"], environment, tmp_path)
+    assert "portward.leases._grants" in loaded
+    assert not loaded & {*HEAVY, "enum", "re", "portward.formats.project", "portward.formats.dotenv"}
 
 
 @pytest.mark.parametrize("state", ["free", "taken", "taken in a project"])

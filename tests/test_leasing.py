@@ -106,11 +106,64 @@ def test_a_declared_port_that_is_held_is_left(place: Place, listen: Listen, free
         f"services: {{cache: {{image: 'redis:7', ports: ['{free_port}:6379']}}}}\n"
     )
     held = listen("127.0.0.1", free_port)
-    (moved,) = place.lease("cache")
+    granted = place.ward().lease(["cache"])
+    moved = granted.leases[0].port
     assert 14000 <= moved <= 14999
+    (said,) = (remark for remark in granted.remarks if remark.startswith(f"{free_port} is not free, held by "))
+    assert f"pid {os.getpid()}" in said
+    assert said.endswith(f": cache has {moved}")
+    assert not [remark for remark in place.ward().lease(["cache"]).remarks if "not free" in remark]
     held.close()
     place.ward().release()
     assert place.lease("cache") == [free_port]
+
+
+def test_who_has_a_declared_port_is_told(place: Place, listen: Listen, free_port: int) -> None:
+    """Another service's lease, a stopped container, a socket of the other transport: each in a sentence, once."""
+    first = free_ports(3, free_port)
+    (place.root / "compose.yaml").write_text(
+        "services:\n" + "".join(f"  s{index}: {{image: a, ports: ['{first + index}:80']}}\n" for index in range(3))
+    )
+    other = Place(place.root.parent / "other")
+    other.environment = place.environment
+    assert other.lease("theirs", preferred=first) == [first]
+    listen("127.0.0.1", first + 2, udp=True)
+    bindings = {"80/tcp": [{"HostIp": "", "HostPort": str(first + 1)}]}
+    with engine_with(container("old", first + 1, "exited"), bindings=bindings) as engine:
+        place.environment["DOCKER_HOST"] = engine.address
+        granted = place.ward().lease()
+    ports = [lease.port for lease in granted.leases]
+    leased, claimed, held = granted.remarks
+    assert leased == f"{first} is not free, leased to theirs of {other.root}: s0 has {ports[0]}"
+    assert claimed.startswith(f"{first + 1} is not free, claimed by container old of project shop (stopped, ")
+    assert claimed.endswith(f": s1 has {ports[1]}")
+    assert held.startswith(f"{first + 2} is not free, held on UDP by ")
+
+
+def test_why_a_lease_stays_is_told(place: Place, listen: Listen, free_port: int) -> None:
+    """Where another port is preferred by now: who has that one, or that it was not free once, and the way out."""
+    held = listen("127.0.0.1", free_port)
+    (has,) = place.lease("web", preferred=free_port)
+    (said,) = (
+        each for each in place.ward().lease(["web"], Terms(preferred=free_port)).remarks if "not seen" not in each
+    )
+    assert said.startswith(f"{free_port} is not free, held by ")
+    assert said.endswith(f": web keeps {has}")
+    held.close()
+    again = place.ward().lease(["web"], Terms(preferred=free_port)).remarks
+    assert again == (f"web keeps {has}: `portward release web` lets it move",)
+
+
+def test_a_linked_worktree_is_told_why_it_moves(place: Place, free_port: int) -> None:
+    """In one sentence for all services, and just when it is granted ports."""
+    feature = linked(place, "feature")
+    (feature.root / "compose.yaml").write_text(f"services: {{web: {{image: a, ports: ['{free_port}:80']}}}}\n")
+    (said,) = (remark for remark in feature.ward().lease().remarks if "not seen" not in remark)
+    assert said == f"this is a linked worktree: the ports that the files declare stay with {place.root}"
+    assert feature.ward().lease().remarks == ()
+    feature.ward().release()
+    feature.environment = {**feature.environment, "PORT": str(free_port + 1)}
+    assert not [remark for remark in feature.ward().lease(["web"]).remarks if "linked worktree" in remark]
 
 
 def test_ranges_and_kinds_are_settings(place: Place) -> None:

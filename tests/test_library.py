@@ -162,7 +162,9 @@ def test_terms_of_a_lease(store: str, free_port: int, listen: Listen) -> None:
         assert ranged.port == free_port
     with listen("127.0.0.1", free_port), portward.lease("c", preferred=free_port) as moved:
         assert free_port < moved.port <= free_port + 100
-        assert moved.remarks[0] == f"{free_port} is not free: c has {moved.port}"
+        assert moved.remarks[0].startswith(f"{free_port} is not free, held by ")
+        assert f"pid {os.getpid()}" in moved.remarks[0]
+        assert moved.remarks[0].endswith(f": c has {moved.port}")
     with portward.lease("d", ttl=60) as timed:
         (lease,) = timed.leases
         assert lease.expires == pytest.approx(lease.granted + 60)

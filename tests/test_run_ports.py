@@ -238,6 +238,15 @@ def test_a_program_that_the_hold_refuses_is_explained(run: Run) -> None:
     assert "--retry 1" in errors
 
 
+@pytest.mark.parametrize("command", [("sh", "-c", "exit 3"), ("ls", "/nonexistent"), ("false",)])
+def test_what_is_no_server_is_not_spoken_to_about_its_port(run: Run, command: tuple[str, ...]) -> None:
+    """A command that fails for a reason of its own is neither explained, nor started once more."""
+    status, _, errors = run("sh", "-c", 'echo started >&2; "$@"', "sh", *command, options=["--retry", "1"]).end()
+    assert status not in (0, None)
+    assert errors.count("started") == 1
+    assert "SO_REUSEADDR" not in errors
+
+
 def test_a_restart_inside_the_command(run: Run, free_port: int) -> None:
     """A reloader ends its server and starts another one on the port: the hold lets the second in as the first."""
     script = 'for round in 1 2 3; do "$@" $PORT; done'

@@ -145,7 +145,7 @@ def test_what_is_added(command: str) -> None:
 )  # fmt: skip
 def test_what_is_left_alone(command: str) -> None:
     """Where no server can be told for sure nothing is added: the port is in PORT."""
-    assert prepared(command) == Prepared(tuple(shlex.split(command)), PORT, {"PORT": str(PORT)})
+    assert prepared(command).replace(serves=True) == Prepared(tuple(shlex.split(command)), PORT, {"PORT": str(PORT)})
 
 
 @pytest.mark.parametrize(
@@ -283,3 +283,37 @@ def test_any_command_can_be_prepared(command: list[str]) -> None:
         f"{command} -> {once.command}"
     )
     assert prepare(once.command, PORT, scripts=scripts).command == once.command
+
+
+@pytest.mark.parametrize(
+    ("command", "serves"),
+    [
+        ("env", False),
+        ("npm install", False),
+        ("ls /nonexistent", False),
+        ("pytest -q", False),
+        ("python -m pytest", False),
+        ("python -c pass", False),
+        ("flask --app web run", True),
+        ("python app.py", True),
+        ("node ./server.mjs", True),
+        ("./serve", True),
+        ("env DEBUG=1 bin/../serve", False),
+        ("serve-all --listen {port}", True),
+        ("serve-all --listen 0.0.0.0:5000", True),
+        ("serve-all --listen 15000", False),
+        ("echo {{port}}", False),
+    ],
+)
+def test_most_commands_are_no_servers(command: str, serves: bool) -> None:
+    """A known server, one that says its port, or a program of one's own may be one."""
+    assert prepare(command.split(), 5000).serves is serves
+
+
+def test_a_shell_may_serve_by_its_words() -> None:
+    """Where its text says the variable; a script of a package.json where it ends with a program of one's own."""
+    assert prepare(["sh", "-c", "exec serve $PORT"], 5000).serves
+    assert not prepare(["sh", "-c", "echo hi; exit 3"], 5000).serves
+    scripts = {"dev": "node server.js", "lint": "eslint ."}
+    assert prepare(["npm", "run", "dev"], 5000, scripts=lambda _folder, name: scripts.get(name)).serves
+    assert not prepare(["npm", "run", "lint"], 5000, scripts=lambda _folder, name: scripts.get(name)).serves

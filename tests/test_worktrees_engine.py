@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import need
 from tests.engine import REAL, Answer, Docker, clean_environment, compose_program, wait_for
-from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, is_free
+from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, free_ports, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +153,46 @@ def test_two_worktrees_are_up_at_once(trees: tuple[Tree, Tree]) -> None:
         kept = tree.values
         tree.evaluate()
         assert tree.values == kept
+
+
+@pytest.fixture
+def scaled(tmp_path: Path, store: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
+    """A service of two containers and one of a profile, on fixed ports, in two working trees."""
+    docker, folder = Docker.of(REAL), tmp_path / "shop"
+    folder.mkdir()
+    first = free_ports(3, free_port)
+    services = {
+        "web": {**Stack._stand_in(80), "scale": 2, "ports": [f"{first}:80"]},
+        "debug": {**Stack._stand_in(80), "profiles": ["debug"], "ports": [f"{first + 2}:80"]},
+    }
+    name = f"shop-{secrets.token_hex(4)}"
+    (folder / "compose.yaml").write_text(json.dumps({"name": name, "services": services}))
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "--quiet", "-m", "start")
+    _git(folder, "worktree", "add", "--quiet", str(tmp_path / "feature"))
+    with ExitStack() as started:
+        both = Tree(docker, folder, store), Tree(docker, tmp_path / "feature", store)
+        for tree in both:
+            tree.evaluate()
+            started.callback(tree.compose, "--profile", "debug", "down", "--volumes", "--timeout", "0")
+        yield both
+
+
+def test_several_containers_and_profiles_are_up_twice(scaled: tuple[Tree, Tree]) -> None:
+    """Each container has a port of its own, in both trees, though the files give all of them one."""
+    for tree in scaled:
+        tree.compose("--profile", "debug", "up", "--detach")
+    found = [tree.compose("--profile", "debug", "ps", "--format", "{{.Ports}}") for tree in scaled]
+    ports = {int(port) for text in found for port in re.findall(r":(\d+)->80", text)}
+    assert len(ports) == 6, found
+    for port in ports:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+            assert response.read() == b"stand-in\n"
+    for tree, text in zip(scaled, found, strict=True):
+        own = {port: int(port) for port in re.findall(r":(\d+)->80", text)}
+        _wait_until_all_are("mine", tree, own)
+        assert tree.status() == ""
 
 
 def test_run_starts_the_second_one_beside_the_first(trees: tuple[Tree, Tree]) -> None:

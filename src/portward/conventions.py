@@ -21,11 +21,15 @@ BLOCK = 10
 
 
 class Wanted(Record):
-    """One port that somebody wants: of a service, and where it has several, of that target."""
+    """One port that somebody wants: of a service, and where it has several, of that target.
+
+    With a `count`, as many neighbours: one for each container of the service.
+    """
 
     service: str
     instance: str = ""
     spec: PortSpec | None = None
+    count: int = 1
 
     def __str__(self) -> str:
         return f"{self.service}:{self.instance}" if self.instance else self.service
@@ -65,6 +69,24 @@ def decided(
             yield (pin.port,)
 
 
+def meant(wanted: Wanted, words: Sequence[tuple[int, ...]], terms: Terms, *, keeps_declared: bool) -> tuple[int, ...]:
+    """The ports of which one is meant for a service, by the strongest word, or by the files; none where only a range is."""
+    if terms.preferred is not None:
+        return (terms.preferred,)
+    if words:
+        return words[0]
+    is_declared = keeps_declared and terms.count == 1 and terms.ports is None
+    return tuple(group[0] for group in _declared_groups(wanted)) if is_declared else ()
+
+
+def _declared_groups(wanted: Wanted) -> Iterator[tuple[int, ...]]:
+    """The ports that the files give, as they are offered: of a range for one container only the first."""
+    ports = wanted.spec.range if wanted.spec else None
+    if ports is not None:
+        last = max(ports.low, ports.high - wanted.count + 1) if wanted.count > 1 else ports.low
+        yield from (tuple(range(low, low + wanted.count)) for low in range(ports.low, last + 1))
+
+
 def offers(
     wanted: Wanted,
     words: Sequence[tuple[int, ...]],
@@ -83,19 +105,22 @@ def offers(
     from portward import allocate, catalog
 
     settings = snapshot.settings
-    service = snapshot.project.service(wanted.service) if snapshot.project else None
+    project = snapshot.project
+    services = (*project.services, *project.inactive) if project else ()
+    service = next((each for each in services if each.name == wanted.service), None)
     kind = service.kind if service else settings.kinds.get(wanted.service) or catalog.kind_of(None, wanted.service)
     ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
-    request = PortRequest(key, terms.ports or ranges[kind], None, terms.count, terms.contiguous)
+    count = wanted.count if terms.count == 1 else terms.count
+    request = PortRequest(key, terms.ports or ranges[kind], None, count, terms.contiguous or wanted.count > 1)
     if terms.preferred is not None:
         yield from allocate.candidates(request.replace(preferred=terms.preferred), snapshot)
         return
     if terms.count == 1 and terms.ports is None:
         held = {row.port for row in snapshot.reading.listeners if row.netns is None} - set(mine)
-        ports = wanted.spec.range if wanted.spec and keeps_declared else None
-        for port in (*(port for each in words for port in each), *([ports.low] if ports else [])):
-            if port not in held:
-                yield (port,)
+        decided = [tuple(range(port, port + wanted.count)) for each in words for port in each]
+        for group in (*decided, *(_declared_groups(wanted) if keeps_declared else ())):
+            if held.isdisjoint(group) and group[-1] <= LAST_PORT:
+                yield group
     yield from allocate.candidates(request, snapshot)
 
 
@@ -108,18 +133,19 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT else None
 
 
-def declared_ports(project: Project | None) -> Iterator[Wanted]:
-    """Every port that the project's active services ask for; the first of a service by its name alone.
+def declared_ports(project: Project | None, *, inactive: bool = False) -> Iterator[Wanted]:
+    """Every port that the project's active services ask for, with `inactive` those of its other profiles after them.
 
-    The others go by their target, of two on one target the later by "80-2".
+    The first of a service goes by its name alone, the others by their target, of two on one target the later by "80-2".
     """
-    for service in project.services if project else ():
+    services = (*project.services, *(project.inactive if inactive else ())) if project else ()
+    for service in services:
         instances: list[str] = []
         for spec in (spec for spec in service.claims if spec.protocol.lower() in ("tcp", "udp")):
             target = str(spec.target or spec.number)
             names = ["", target, *(f"{target}-{number}" for number in range(2, len(instances) + 2))]
             instances.append(next(name for name in (names[1:] if instances else names) if name not in instances))
-            yield Wanted(service.name, instances[-1], spec)
+            yield Wanted(service.name, instances[-1], spec, service.replicas if spec.origin == "compose" else 1)
 
 
 def variables(
@@ -127,11 +153,12 @@ def variables(
 ) -> dict[str, str]:
     """The ports under every name that the project itself uses, and by service: `PORT`, `WEB_PORT`, `WEB_URL`.
 
-    `ports` maps service and instance to the leased port. `linked` is the folder of a linked worktree, which gets a Compose project
+    `ports` maps service and instance to the leased port; what an active service says counts most. `linked` is the folder of a linked worktree, which gets a Compose project
     of its own.
     """
+    active = {service.name for service in project.services} if project else set()
     found: dict[str, str] = {}
-    for wanted in declared_ports(project):
+    for wanted in sorted(declared_ports(project, inactive=True), key=lambda each: each.service in active):
         port = ports.get((wanted.service, wanted.instance))
         if port is None:
             continue

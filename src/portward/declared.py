@@ -144,6 +144,10 @@ class Declared:
 
         return Session(parsed(texts), paths, texts, parsed, journal, settings, remarks)
 
+    def activate(self, profiles: Sequence[str]) -> None:
+        """From now on just these profiles are active, as for a command of Compose with `--profile`."""
+        self._environment = {**self._environment, "COMPOSE_PROFILES": ",".join(profiles)}
+
     def journal(self) -> Journal:
         """The journal of this project's changes, or, outside any project, of those of the folder."""
         from portward.journal import Journal, changes_folder
@@ -185,12 +189,18 @@ class Declared:
         environment: Mapping[str, str] | None = None,
     ) -> Project:
         from portward import catalog
-        from portward.formats.project import declare
+        from portward.formats import compose_name
         from portward.generated import from_root
 
         assert self.root is not None
         name = os.path.basename(self.root) or "root"
         given = from_root(self._environment if environment is None else environment, self.root)
+        if not paths and options is None and not any(variable.startswith("COMPOSE_") for variable in given):
+            from portward.model import Project
+
+            return Project(compose_name(name) or name, self.root, (), skipped=tuple(unseen))
+        from portward.formats.project import declare
+
         project = declare(self.root, name, paths, read, given, self._from_root(options))
 
         def of_kind(service: Service) -> Service:

@@ -48,6 +48,10 @@ class Granted(Record):
     remarks: tuple[str, ...] = ()
     new: frozenset[str] = frozenset()
 
+    def first(self) -> dict[tuple[str, str], int]:
+        """The first port of each holder, by service and instance."""
+        return {(each.holder.service, each.holder.instance): each.port for each in self.leases if each.index == 0}
+
 
 class Leasing:
     """The leases of one checkout. `declared` reads the project only when it must be known, `settings(key, value)` what may
@@ -73,17 +77,20 @@ class Leasing:
         self._site = here.site()
         self.store = store_at(address(environment, settings("store").store))
 
-    def declared(self) -> list[Wanted]:
-        """Every port that the project declares."""
-        return list(declared_ports(self._declared()))
+    def stack(self) -> list[Wanted]:
+        """Every port that the project declares; in a linked worktree, where all move, those of inactive profiles too."""
+        return list(declared_ports(self._declared(), inactive=not self.checkout.is_primary))
 
-    def lease(self, names: Sequence[str], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
+    def lease(self, names: Sequence[str | Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time.
 
         A lease on a port in `avoid` is given back, and another granted in its place; so is one that is not where the terms, the
         environment or a pin want it by now, if that port can be had.
         """
-        wanted = [Wanted(*_split(name)) for name in names] if names else self.declared()
+        wanted = [each if isinstance(each, Wanted) else Wanted(*_split(each)) for each in names]
+        wanted = wanted or list(declared_ports(self._declared()))
+        if terms.ports is not None or terms.preferred is not None or terms.count > 1:
+            wanted = [each.replace(count=1) for each in wanted]
         if avoid:
             return self._grant(wanted, terms, avoid)
         requests = [self._request(each, terms) for each in wanted]
@@ -95,8 +102,11 @@ class Leasing:
             return self._grant(wanted, terms)
         if known is None or misplaced:
             return self._grant_with_room(wanted, terms, misplaced)
-        kept = (lease for lease in known if terms.preferred not in (None, lease.port) and lease.index == 0)
-        return self._told(known, [f"{lease.holder.service} keeps {lease.port}" for lease in kept])
+        if terms.preferred is None:
+            return self._told(known, ())
+        from portward.missed import kept
+
+        return self._told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
 
     def _held(self, wanted: Sequence[Wanted], requests: Sequence[LeaseRequest], terms: Terms) -> list[Lease]:
         """What those who ask have at this site already, if anything says where it is to be."""
@@ -208,8 +218,8 @@ class Leasing:
             site=self._site,
             holder=holder,
             offers=offers or iter(()),
-            count=terms.count,
-            contiguous=terms.contiguous,
+            count=wanted.count if terms.count == 1 else terms.count,
+            contiguous=terms.contiguous or wanted.count > 1,
             transport=Transport.UDP if udp else Transport.TCP,
             kind=LeaseKind.PROCESS if terms.own else LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
             ttl=terms.ttl,
@@ -244,10 +254,11 @@ class Leasing:
             reserved=() if terms.ports else self._live.reserved(),
             settings=self._settings(),
         )
-        requests = []
+        requests, meant = [], {}
+        kept = self.checkout.is_primary
         for each, words in zip(full, decided, strict=True):
             key = "\0".join((self.checkout.project, self.checkout.worktree, str(each)))
-            kept = self.checkout.is_primary
+            meant[each.service, each.instance] = conventions.meant(each, words, terms, keeps_declared=kept)
             offers = conventions.offers(each, words, terms, snapshot, mine, key=key, keeps_declared=kept)
             preferred = words[0][0] if words else terms.preferred
             requests.append(self._request(each, terms, offers, avoid, preferred))
@@ -262,14 +273,16 @@ class Leasing:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
-        moved = [
-            f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"
-            for lease in leases
-            if terms.preferred is not None and lease.preferred == terms.preferred != lease.port and lease.index == 0
-        ]
-        return self._told(leases, [*moved, *self._unseen(reading)]).replace(
-            new=frozenset(lease.token for lease in leases if lease.granted == now)
-        )
+        new = frozenset(lease.token for lease in leases if lease.granted == now)
+        from portward.missed import moved
+
+        told = list(moved(meant, (each for each in leases if each.token in new), self._live, self.store, now))
+        undecided = (each for each, words in zip(full, decided, strict=True) if each.spec and not words)
+        if alone and new and not kept and terms.preferred is None and any(undecided):
+            told.append(
+                f"this is a linked worktree: the ports that the files declare stay with {self.checkout.project}"
+            )
+        return self._told(leases, [*told, *self._unseen(reading)]).replace(new=new)
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
@@ -303,7 +316,8 @@ class Leasing:
         with suppress(Unavailable):
             taken = {each.port for each in self.store.leases(host=self._site.host) if each.netns == self._site.netns}
         leases = unrecorded(requests, is_free, taken, self._clock())
-        return self._told(leases, [f"not recorded, so not promised: {error.message}", *unseen])
+        said = [f"not recorded, so not promised: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])]
+        return self._told(leases, [*said, *unseen])
 
     def _unseen(self, reading: Reading) -> list[str]:
         """What may have the granted ports without being seen from here."""

@@ -108,9 +108,10 @@ class Starting:
         return chosen
 
     def _launch(self, command: Sequence[str], service: str, socket: bool, avoid: frozenset[int]) -> Launch:
-        names = [] if self._project is None else [str(wanted) for wanted in self._leasing.declared()]
-        granted = self._leasing.lease([service, *(name for name in names if name != service)], Terms(), avoid)
-        ports = {(lease.holder.service, lease.holder.instance): lease.port for lease in granted.leases}
+        stack = [] if self._project is None else self._leasing.stack()
+        own = next((wanted for wanted in stack if str(wanted) == service), service)
+        granted = self._leasing.lease([own, *(wanted for wanted in stack if wanted is not own)], Terms(), avoid)
+        ports = granted.first()
         for remark in granted.remarks:
             self._tell(remark)
         by_name = {f"{name}:{instance}" if instance else name: port for (name, instance), port in ports.items()}
@@ -123,11 +124,12 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
-        told = self._composer.told(granted.leases)
+        told = self._composer.told(ports)
         self._project = told.project
         for remark in told.remarks:
             self._tell(remark)
-        if runs_compose(command):  # PORT is whatever the project's files make of it
+        is_compose = runs_compose(command)
+        if is_compose:  # PORT is whatever the project's files make of it
             told_last = told.values
             if "COMPOSE_FILE" in told.values and names_files(command):
                 self._tell("`-f` passes over the file that moves fixed ports: COMPOSE_FILE names it")
@@ -140,7 +142,8 @@ class Starting:
             held,
             handed,
             announced=prepared.handover is not None and prepared.handover.announced,
-            known=prepared.server is not None,
+            known=prepared.server is not None or is_compose,
+            serves=prepared.serves or is_compose,
         )
 
     def _held(self, port: int) -> hold.Hold | None:

@@ -353,8 +353,8 @@ class Portward:
 
         self.declared.project(shallow=True, environment=self.declared.plain())
         leasing = self._leasing()
-        granted = leasing.lease((), Terms())
-        told = self._composer(leasing).told(granted.leases)
+        granted = leasing.lease(leasing.stack(), Terms())
+        told = self._composer(leasing).told(granted.first())
         return dict(told.values), (*granted.remarks, *told.remarks)
 
     def env_into(self, path: str, *, write: bool = False) -> Changes:
@@ -397,8 +397,11 @@ class Portward:
         The port is held from the grant until the command binds it (Linux), or with `socket` handed over as a listening socket; what is
         not promised, docs/run.md tells. With `explain`, the end of its stderr is read: if it dies, `tell` gets what that says of ports. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
         """
+        from portward.composing import profiles
         from portward.starting import Starting, script
 
+        if named := profiles(command):
+            self.declared.activate(named)
         leasing = self._leasing()
         composer = self._composer(leasing)
         explained = self.explain if explain else None

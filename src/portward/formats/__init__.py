@@ -8,8 +8,6 @@ give its names a line here.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -81,6 +79,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ),
     "kubernetes": ("*.yaml", "*.yml"),
 }
+_IN_A_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 
 
@@ -116,9 +115,31 @@ def format_of(path: str) -> str | None:
     for pattern, format_name in _PATTERNS:
         if not is_example or pattern.endswith(_NOT_IN_FORCE):
             whole = "/" in pattern
-            if fnmatchcase(f"/{path}" if whole else name, f"*/{pattern}" if whole else pattern):
+            if _matches(f"/{path}" if whole else name, f"*/{pattern}" if whole else pattern):
                 return format_name
     return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern of which only `*` is special: as `fnmatchcase`, whose expressions cost more than a lease."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    end = len(name) - len(rest[-1])
+    if not name.startswith(first) or not name.endswith(rest[-1]):
+        return False
+    start = len(first)
+    for part in rest[:-1]:
+        found = name.find(part, start, end)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return start <= end
+
+
+def compose_name(folder: str) -> str:
+    """The name that Compose gives a project by its folder: lower case, and only letters, digits, `-` and `_`."""
+    return "".join(char for char in folder.lower() if char in _IN_A_NAME).lstrip("_-")
 
 
 def reader_of(format_name: str) -> Callable[[str, str], list[PortSpec]]:

@@ -6,10 +6,9 @@ Which references mean the same port is for `links.py` to say.
 from __future__ import annotations
 
 import posixpath
-import re
 
 from portward.errors import InvalidFile
-from portward.formats import Stack, dotenv, format_of, links, reader_of
+from portward.formats import Stack, compose_name, dotenv, format_of, links, reader_of
 from portward.formats.compose import discovery
 from portward.formats.compose.encodings import tolerant
 from portward.model import ComposeOptions, PortSpec, Project, Service, Skipped
@@ -85,11 +84,6 @@ def _closed(names: tuple[str, ...], used: Mapping[str, tuple[str, ...]]) -> tupl
     for name in found:  # it grows as it is walked
         found += (other for other in used.get(name, ()) if other not in found)
     return tuple(found)
-
-
-def compose_name(folder: str) -> str:
-    """The name that Compose gives a project by its folder: lower case, and only letters, digits, `-` and `_`."""
-    return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")
 
 
 def _stack(root: str, folder: str, start: discovery.Start, read: Callable[[str], str]) -> Stack:

@@ -124,15 +124,20 @@ def connect_to_write(path: str, patience: float) -> sqlite3.Connection:
     connection = connect(path, patience)
     try:
         _schema.version(connection, path)  # before anything is changed in a stranger's file
-        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        settle(connection)
         _schema.migrate(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def settle(connection: sqlite3.Connection) -> None:
+    """Gives a connection to a database that is ours the settings that a grant needs. The caller has the queue."""
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
 
 
 def connect_to_read(path: str, patience: float) -> tuple[sqlite3.Connection, bool]:

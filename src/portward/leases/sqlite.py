@@ -255,23 +255,21 @@ class SqliteStore:
         identity = self._identity(act)
         if identity is None:
             _file.create(self.path, act)
-        elif self._is_open(identity, writable=True):
+        elif self._is_open(identity):
             assert self._connection is not None
+            if not self._opened[1]:  # to open the file again costs more than the grant
+                _file.settle(self._connection)
+                self._opened = (os.getpid(), True, identity)
             return self._connection
         self.close()
         connection = _file.connect_to_write(self.path, self._patience)
         self._keep(connection, True, self._identity(act))
         return connection
 
-    def _is_open(self, identity: tuple[int, int], writable: bool = False) -> bool:
+    def _is_open(self, identity: tuple[int, int]) -> bool:
         """Whether our connection is to the very file that has the name now: it may have been removed, or replaced."""
-        pid, has_settings, opened = self._opened
-        return (
-            self._connection is not None
-            and pid == os.getpid()
-            and opened == identity
-            and (has_settings or not writable)
-        )
+        pid, _, opened = self._opened
+        return self._connection is not None and pid == os.getpid() and opened == identity
 
     def _keep(self, connection: sqlite3.Connection, writable: bool, identity: tuple[int, int] | None) -> None:
         self.close()

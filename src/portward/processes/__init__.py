@@ -45,7 +45,8 @@ class Launch(Record):
 
     `environment` is the whole of the child's. `hold` keeps `port` until the command's end, None where ports cannot be held. `handed` is a
     listening socket for the command, which it gets as descriptor 3, `announced` by LISTEN_FDS or not; with it the hold stays shut.
-    `known` says that the program is known to bind with SO_REUSEADDR, as an open hold needs it.
+    `known` says that the program is known to bind with SO_REUSEADDR, as an open hold needs it; `serves`, that it may be a server at all: of
+    another nobody expects that it takes the port.
     """
 
     command: tuple[str, ...]
@@ -55,6 +56,7 @@ class Launch(Record):
     handed: Handed | None = None
     announced: bool = False
     known: bool = False
+    serves: bool = True
 
 
 def run(
@@ -77,8 +79,8 @@ def run(
     `listeners` is asked, at growing intervals, until the command is seen to listen on its port, or for a minute; `is_ours` tells rows that are
     ours although no child's (a container of this project). A server that ends without ever having listened, while somebody else has its port,
     lost it: then, up to `retries` times, `again(port)` gives the launch to try next, on another port, with a new environment for everybody. A program
-    that is not `known` and ends within ten seconds like that while nobody has the port was perhaps refused by the hold itself, as it binds without
-    SO_REUSEADDR: it is started once more on the same port, without the hold. The holds of former launches are the caller's to close.
+    that `serves`, is not `known`, and ends within ten seconds like that while nobody has the port was perhaps refused by the hold itself, as it binds
+    without SO_REUSEADDR: it is started once more on the same port, without the hold. The holds of former launches are the caller's to close.
 
     With `in_use`, which gives the ports that a text says are taken (None for one that it does not name), a copy of the child's stderr is read,
     see `hearing`: what it says of its port decides whether the hold refused it, and if it dies by itself, `explain` gets its last words,

@@ -96,7 +96,7 @@ class Start:
             return False
         if self.last_words and self._in_use is not None:
             return bool({None, launch.port} & self._said_in_use())
-        return not launch.known and self._ended - self._started < _SHORT
+        return launch.serves and not launch.known and self._ended - self._started < _SHORT
 
     def _said_in_use(self) -> frozenset[int | None]:
         """The ports that its last words say are taken."""
@@ -245,9 +245,9 @@ class Start:
                 self._tell(f"warning: {_who(seen.strangers)} listens on {port}, and this command does not")
             case Verdict.MOVED:
                 self._tell(f"warning: it listens on {ports}, not on {port}: it does not take the port it is given")
-            case Verdict.SILENT:
+            case Verdict.SILENT if self.launch.serves:
                 self._tell(f"note: nothing of it listens on {port} after {PATIENCE:.0f} s")
-            case Verdict.OURS:
+            case Verdict.SILENT | Verdict.OURS:
                 pass
 
     def _left_behind(self) -> None:

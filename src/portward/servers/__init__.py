@@ -24,6 +24,7 @@ __all__ = ["DESCRIPTOR", "SERVERS", "Form", "Handover", "Moves", "Prepared", "Se
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(?:(?P<service>[A-Za-z0-9][\w.-]*)\.)?port\}(?!\})")
 _PORT_AT_END = re.compile(r"(?:^|:)(\d{1,5})$")
+_OWN_PROGRAM = re.compile(r"\.{1,2}/.*|.*\.(py|[cm]?[jt]s|rb|php|pl|jar|exs?)")
 _SOCKET_TAKERS = "uvicorn, gunicorn, hypercorn and daphne"
 
 
@@ -42,7 +43,8 @@ class Prepared(Record):
     """A command that is ready to be started.
 
     `port` is where it will listen: the port given, or the one that the command itself names. `environment` is to be added to
-    the child's. `server` is None for a program that is not known, which is told its port by PORT only. `notes` are sentences for people.
+    the child's. `server` is None for a program that is not known, which is told its port by PORT only. `serves` says whether the command
+    may be a server at all: most commands are none. `notes` are sentences for people.
     """
 
     command: tuple[str, ...]
@@ -51,6 +53,7 @@ class Prepared(Record):
     server: Server | None = None
     handover: Handover | None = None
     notes: tuple[str, ...] = ()
+    serves: bool = True
 
 
 def prepare(
@@ -77,7 +80,7 @@ def prepare(
         return _with_socket(words, port, found, server)
     environment = {"PORT": str(port)}
     if found is None or server is None:
-        return Prepared(words, port, environment)
+        return Prepared(words, port, environment, serves=_may_serve(words, port, found))
     environment |= {name: text.replace("{port}", str(port)) for name, text in server.environment}
     said = given(server, found.words)
     if said is not None and (named := _port_of(said)) not in (None, port):
@@ -123,6 +126,13 @@ def given(server: Server, words: Sequence[str]) -> str | None:
             elif word.startswith((f"{flag}=", attached)):
                 said = word.removeprefix(flag).removeprefix("=")
     return said
+
+
+def _may_serve(words: Sequence[str], port: int, found: Program | None) -> bool:
+    """Whether an unknown command may be a server: it says the port or the variable PORT, or runs a program of one's own, by its path."""
+    told = re.compile(rf"(?<![A-Za-z0-9])({port}|PORT)(?![A-Za-z0-9])")
+    own = "" if found is None else words[found.first - 1] if found.first else found.name
+    return any(map(told.search, words)) or _OWN_PROGRAM.fullmatch(own) is not None
 
 
 def _bare(server: Server, words: Sequence[str]) -> list[str]:
