@@ -26,6 +26,7 @@ _NOUNS = {
     "live": "ANY LAST_PORT Container ContainerPolicy Endpoint Identity Listener Owners PortRange Process Publication Reading Refusal Skipped State Transport is_complete",
 }
 _HOMES = {noun: module for module, nouns in _NOUNS.items() for noun in nouns.split()}
+__all__ = tuple(_HOMES)
 
 
 def __getattr__(name: str) -> object:
