@@ -196,9 +196,23 @@ def test_a_file_of_another_encoding_is_read_and_not_changed(nexus: Path, capsys:
     assert "5000" in [port["published"] for service in document["services"] for port in service["ports"]]
     before = _bytes(nexus)
     status, document = _json(capsys, "-C", nexus, "set", "backend=5001", "--write")
-    assert (status, document["error"]["path"]) == (1, ".env")
-    assert "UTF-8" in document["error"]["message"]
+    error = document["error"]
+    assert (status, error["path"]) == (1, ".env")
+    assert (nexus / ".env").read_bytes().split(b"\n")[error["line"] - 1][error["column"] - 1 :] == b"\xe9"
+    assert "UTF-8" in error["message"]
+    assert "UTF-8" in error["hint"]
     assert _bytes(nexus) == before
+
+
+def test_a_compose_file_in_utf16_is_not_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose reads it, so `services` does; `set` says that it is not UTF-8, and what to do."""
+    written = "services: {a: {image: x, ports: ['5000:80']}}\n".encode("utf-16")
+    (tmp_path / "compose.yaml").write_bytes(written)
+    assert _json(capsys, "-C", tmp_path, "services")[0] == 0
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=5001", "--write")
+    assert (status, document["error"]["path"], document["error"]["line"]) == (1, "compose.yaml", 1)
+    assert "UTF-8" in document["error"]["hint"]
+    assert (tmp_path / "compose.yaml").read_bytes() == written
 
 
 @pytest.mark.timeout(600)
@@ -224,6 +238,49 @@ def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9-11:9-11"]}}\n')
     _, document = _json(capsys, "-C", tmp_path, "set", "a=29001")
     assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]
+
+
+def test_a_range_is_told_to_move_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No port of it is said to stay; what cannot be is refused with the reason."""
+    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9000-9003:9000-9003", "7000:80"]}}\n')
+    assert main(["-C", str(tmp_path), "set", "a:9001=29001"]) == 0
+    told = capsys.readouterr()
+    assert "29000-29003" in told.out
+    assert "a publishes 4 ports by one range, which moves as a whole" in told.err
+    assert main(["-C", str(tmp_path), "set", "a=29000"]) == 0
+    assert "a publishes more: a:80 stay" in capsys.readouterr().err
+    for wish, status, hint in (("a:9003=2", 1, "would begin below 1"), ("a=8000-8003", 2, "moves as a whole")):
+        assert _json(capsys, "-C", tmp_path, "set", wish)[0] == status
+        assert main(["-C", str(tmp_path), "set", wish]) == status
+        assert hint in capsys.readouterr().err
+
+
+def test_resolve_moves_a_range_as_a_whole(
+    tmp_path: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    """One of its ports is taken: it moves to as many free neighbours, so that no port of it is in the way."""
+    low = free_port - 1
+    (tmp_path / "compose.yaml").write_text(f'services: {{a: {{image: x, ports: ["{low}-{low + 3}:8000-8003"]}}}}\n')
+    listen(port=free_port)
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert (status, document["written"]) == (0, True)
+    assert [change["service"] for change in document["changes"]] == ["a"]
+    first, last = map(int, document["changes"][0]["new"].split("-"))
+    assert (first >= 20000, last - first) == (True, 3)
+    status, checked = _json(capsys, "-C", tmp_path, "check")
+    assert not {"address-in-use", "duplicate-host-port"} & {found["rule"] for found in checked["findings"]}
+
+
+def test_no_neighbours_for_a_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range that is larger than what its service may have is told, and nothing is written."""
+    text = (
+        'services: {a: {image: x, ports: ["1000-12000:1000-12000"]}, b: {image: x, ports: ["1000-12000:1000-12000"]}}\n'
+    )
+    (tmp_path / "compose.yaml").write_text(text)
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert status != 0
+    assert "in a row" in document["error"]["hint"]
+    assert (tmp_path / "compose.yaml").read_text() == text
 
 
 _SHARED = """\

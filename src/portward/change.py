@@ -40,8 +40,12 @@ class Texts:
         """The text of a file that is to be changed. Raises OSError, or NoPlan where it is not UTF-8."""
         try:
             return self(path)
-        except UnicodeDecodeError:
-            raise NoPlan("not a text in UTF-8: it is read, but not changed", path=path) from None
+        except UnicodeDecodeError as error:
+            from portward.formats.compose.encodings import not_utf8
+
+            found = not_utf8(error, path)
+            message = f"{found.message}: it is read, but not changed"
+            raise NoPlan(message, hint=found.hint, path=path, line=found.line, column=found.column) from None
 
     def digest(self, path: str) -> str:
         """The SHA-256 of the bytes that the text was read from, in hex."""
@@ -133,7 +137,8 @@ class Session:
                 raise NoPlan(f"Compose would refuse the result: {error}", hint="nothing was written") from error
             prove(planned, after)
             _refuse_overlaps(set() if clears else _overlaps(self.project), after, moves)
-            remarks = [*remarks, *_along(self.project, after, {move.link.service for move in moves})]
+            along = _along(self.project, after, {move.link.service for move in moves})
+            remarks = [*remarks, *_ranges(self.project, moves), *along]
         answer = _changes(planned, draft, self._texts, remarks)
         if not write or not planned.edits:
             return answer
@@ -166,6 +171,20 @@ def _rows(project: Project) -> Iterator[PortRow]:
                 spec.variables[0] if spec.variables else None,
                 spec.location.path,
             )
+
+
+def _ranges(project: Project, moves: Sequence[Move]) -> Iterator[str]:
+    """Which ports of a service move with one that is asked for, because they are written as one range."""
+    for move in moves:
+        together = [link for link in project.links if _is_of_one_entry(link, move.link)]
+        if len(together) > 1:
+            yield f"{move.link.service} publishes {len(together)} ports by one range, which moves as a whole"
+
+
+def _is_of_one_entry(one: Link, two: Link) -> bool:
+    """Whether two ports of a service are published by the same characters of a file."""
+    places = [(link.entry.location, link.entry.span) for link in (one, two) if link.entry]
+    return one.service == two.service and len(places) == 2 and places[0] == places[1]
 
 
 def _along(before: Project, after: Project, moved: Collection[str]) -> Iterator[str]:
@@ -245,7 +264,7 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
         first = _first(links)
-        return first, tuple(link for link in links if link is not first)
+        return first, tuple(link for link in links if not _is_of_one_entry(link, first))
     same = [link for link in links if link.target == wish.target]
     exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
     if not same:
@@ -257,12 +276,7 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
 
 def _first(links: Sequence[Link]) -> Link:
     """The first of a service's published ports; of a range that is written first, its lowest."""
-    entry = links[0].entry
-    together = [
-        link
-        for link in links
-        if entry and link.entry and (link.entry.location, link.entry.span) == (entry.location, entry.span)
-    ]
+    together = [link for link in links if _is_of_one_entry(link, links[0])]
     return min(together, key=lambda link: link.entry.range.low if link.entry and link.entry.range else 0)
 
 

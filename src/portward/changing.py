@@ -51,13 +51,13 @@ def resolve(
     pinned = {pin.service for pin in session.settings.pins}
     findings = rules.judge(snapshot)
     links, stuck = to_move(session.project, findings, pinned)
-    free = survey.offering(live, snapshot, {link.service for link in links}).free
+    free = survey.offering(live, snapshot, {link.service for link in links}, ranges=True).free
     moves = []
     for link in links:
         if link.entry is None or link.entry not in free:
             raise NoFreePort(
                 f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
-                hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
+                hint="`ranges` in portward.toml gives it others; a written range needs as many free ports in a row",
             )
         moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings, snapshot.worktree)))
     return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
@@ -69,12 +69,17 @@ def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
 
     entry = link.entry
     assert entry is not None
+    twice = entry.number
     for finding in findings:
-        if entry.place in finding.locations and finding.holders:
-            return f"{entry.number} is held by {brief(finding.holders[0])}"
-        if entry.place in finding.locations and finding.leases:
-            return f"{entry.number} is {leased(finding.leases[0], worktree)}"
-    return f"{entry.number} is published twice"
+        if entry.place not in finding.locations:
+            continue
+        port = str(finding.port or entry.number)
+        if finding.holders:
+            return f"{port} is held by {brief(finding.holders[0])}"
+        if finding.leases:
+            return f"{port} is {leased(finding.leases[0], worktree)}"
+        twice = port if finding.rule == "duplicate-host-port" else twice
+    return f"{twice} is published twice"
 
 
 def undo(declared: Declared, *, dry_run: bool) -> Changes:

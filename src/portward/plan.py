@@ -8,6 +8,7 @@ from before in exactly the intended ports (`prove`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from portward.errors import NoPlan
 from portward.model import Edit, PortSpec, Role, Side, Span
@@ -148,7 +149,9 @@ class _Planner:
             return  # it follows the variable, whose definition is changed
         edit = _edit(spec, text, move.port)
         if edit is None:
-            raise _refusal(f"{text[spec.span.start : spec.span.end].strip()!r} cannot be given another port here", spec)
+            written = text[spec.span.start : spec.span.end].strip()
+            hint = "a range moves as a whole, and this one would begin below 1" if _RANGE.fullmatch(written) else None
+            raise _refusal(f"{written!r} cannot be given another port here", spec, hint)
         if spec.role is Role.HOST or spec.origin in ("compose-fallback", "dotenv"):
             for name in spec.variables:
                 self._moved[name] = str(move.port)
@@ -254,12 +257,16 @@ def prove(planned: Plan, after: Project) -> None:
     """Raises NoPlan unless the project as it would be differs from before in exactly the intended ports."""
     found = _in_order([(spec, spec.number) for spec in _all(after)])
     if found != planned.expected:
-        differing = next((pair for pair in zip(found, planned.expected, strict=False) if pair[0] != pair[1]), None)
-        (path, _, number), (_, _, wanted) = differing or (found[-1], planned.expected[-1])
-        raise NoPlan(
-            f"{path} would have the port {number or 'of the engine'} where {wanted or 'the engine'} is meant",
-            hint="nothing was written; change this file by hand",
-        )
+        more = list((Counter(found) - Counter(planned.expected)).elements())
+        less = list((Counter(planned.expected) - Counter(found)).elements())
+        path, _, number = (more or less)[0]
+        if more and less:
+            what = f"would have the port {number or 'of the engine'} where {less[0][2] or 'the engine'} is meant"
+        elif less:
+            what = f"would not have the port {number or 'of the engine'} any more"
+        else:
+            what = f"would still have the port {number}: it says so more than once"
+        raise NoPlan(f"{path} {what}", hint="nothing was written; change this file by hand")
 
 
 def _in_order(specs: Sequence[tuple[PortSpec, str]]) -> tuple[tuple[str, str, str], ...]:
@@ -286,11 +293,12 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
     """The smallest set of published ports whose move clears every conflict, and what no move can clear, in sentences.
 
     In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`, `leased-to-another`); besides, of
-    two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network.
+    two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network. A range
+    that is written as one moves as one: its first link stands for all.
     """
     kept = {service.name: "is on the host's network" for service in project.services if service.host_network}
     kept.update(dict.fromkeys(pinned, "is pinned"))
-    claims = list(claims_of(project))
+    claims = _by_entry(project)
     at = {claim.place: link for link, claim in claims}
     blocked: dict[int, Link] = {}
     stuck: list[str] = []
@@ -305,7 +313,14 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
     open_claims = [(link, claim) for link, claim in claims if id(link) not in blocked]
     pairs = [(open_claims[one][0], open_claims[two][0]) for one, two in overlapping([spec for _, spec in open_claims])]
     cover = _cover(pairs, kept, stuck)
-    return [*blocked.values(), *cover], stuck
+    return [*blocked.values(), *cover], list(dict.fromkeys(stuck))
+
+
+def _by_entry(project: Project) -> list[tuple[Link, PortSpec]]:
+    """`claims_of`, with the first link of each written entry for all that it publishes."""
+    claims = list(claims_of(project))
+    first: dict[object, Link] = {}
+    return [(first.setdefault((link.service, claim.location, claim.span), link), claim) for link, claim in claims]
 
 
 def claims_of(project: Project) -> Iterator[tuple[Link, PortSpec]]:
