@@ -240,6 +240,62 @@ def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.Capture
     assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]
 
 
+@pytest.mark.parametrize(
+    ("files", "changed"),
+    [
+        ({"sub/.env": "P=29080\n"}, "sub/.env"),
+        ({"sub/.env": "P=29080\n", ".env": "P=29080\n"}, ".env"),
+        ({"sub/.env": "P=29082\n", ".env": "P=29080\n"}, ".env"),
+        ({"sub/.env": "P=29082\n", "my.conf": "P=29080\n"}, "my.conf"),
+    ],
+)
+def test_an_included_file_with_variables_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, str], changed: str
+) -> None:
+    """The definition that is in force is changed: the project's, else the `env_file` of the include, else the `.env` beside its file."""
+    include = "{path: sub/c.yaml, env_file: my.conf}" if "my.conf" in files else "sub/c.yaml"
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "compose.yaml").write_text(f"include: [{include}]\n")
+    (tmp_path / "sub/c.yaml").write_text('services: {a: {image: x, ports: ["${P}:80"]}}\n')
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=29081", "--write")
+    assert status == 0
+    assert (changed, "29080", "29081") in [
+        (change["path"], change["old"], change["new"]) for change in document["changes"]
+    ]
+    assert (tmp_path / changed).read_text() == "P=29081\n"
+
+
+def test_a_variable_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The engine chooses the port for now: what is missing is the definition, and no second number beside the variable."""
+    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["${P}:80"]}}\n')
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=29081", "--write")
+    assert status == 1
+    assert "P=29081" in document["error"]["hint"]
+
+
+@pytest.mark.parametrize("way", ["variable", "dotenv", "option"])
+def test_files_that_are_named_make_a_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A folder without any of the usual names, as Compose takes it: read, changed, and taken back."""
+    text = "services: {a: {image: x, ports: ['29080:80']}}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    if way == "variable":
+        monkeypatch.setenv("COMPOSE_FILE", "a.yaml")
+    elif way == "dotenv":
+        (tmp_path / ".env").write_text("COMPOSE_FILE=a.yaml\n")
+    monkeypatch.chdir(tmp_path)
+    named = ("--file", "a.yaml") if way == "option" else ()
+    assert _json(capsys, "services", *named)[0] == 0
+    status, document = _json(capsys, "set", "a=29081", "--write", *named)
+    assert (status, document["written"]) == (0, True)
+    assert _json(capsys, "undo")[0] == 0
+    assert (tmp_path / "a.yaml").read_text() == text
+    assert _json(capsys, "undo")[0] == (2 if way == "option" else 1)
+
+
 def test_a_range_is_told_to_move_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No port of it is said to stay; what cannot be is refused with the reason."""
     (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9000-9003:9000-9003", "7000:80"]}}\n')

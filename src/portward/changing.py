@@ -84,10 +84,13 @@ def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
 
 def undo(declared: Declared, *, dry_run: bool) -> Changes:
     """See `Portward.undo`."""
-    declared.files()
+    if not declared.place:
+        declared.files()  # says why there is none
     journal = declared.journal()
     remarks = journal.pending() if dry_run else journal.recover()
     taken_back = journal.undo(dry_run=dry_run)
+    if not taken_back and not remarks:
+        declared.files()  # `--file` may have made a project of this folder for once: then something was taken back
     return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
 
 

@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"[0-9]+(?:_[0-9]+)*")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _PLAIN_PORT = re.compile(r"[0-9]+(?:/[A-Za-z]+)?")
 _TARGET_KEY = re.compile(r"target[ \t]*:[ \t]*[\"']?$")
+_EMPTY_HOST = re.compile(r"\$\{?(\w+)[^{}\s]*\}?:$")  # `${PORT}:` before the container's port
 _EXACT = 16  # how many claims of a tangle are searched for the smallest set; of more, a small one is taken
 _FOLLOWING = (Role.URL, Role.FALLBACK, Role.MENTION)  # what is brought into line even where it was stale
 
@@ -42,7 +43,8 @@ class Move(Record):
     def __str__(self) -> str:
         entry = self.link.entry
         why = f"  ({self.why})" if self.why else ""
-        return f"{self.link.service} {entry.number if entry else ''} -> {self.port}{why}"
+        old = entry.published or "the engine's choice" if entry else ""
+        return f"{self.link.service} {old} -> {self.port}{why}"
 
 
 class Plan(Record):
@@ -131,6 +133,13 @@ class _Planner:
                 f"{entry.text} leaves the host's port to the engine: there are no two sides to move",
                 entry,
                 f"`portward set {move.link.service}:{entry.target}=PORT` gives it one first",
+            )
+        before = self._text_of(entry.location.path)[: entry.span.start].rpartition("\n")[2]
+        if entry.origin == "compose" and entry.published is None and (empty := _EMPTY_HOST.search(before)):
+            raise _refusal(
+                f"{empty[1]} has no value, where {move.link.service} has its port from",
+                entry,
+                f"define it: add {empty[1]}={move.port} to .env",
             )
 
     def _follow(self, specs: Iterable[PortSpec], old: str, move: Move, side: Side) -> None:

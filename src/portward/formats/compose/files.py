@@ -48,12 +48,14 @@ class Asked(Record):
 class Loader:
     """Reads the files of one project, each once.
 
-    `read` gives the text of a path relative to the project's root, raising OSError or UnicodeDecodeError.
+    `read` gives the text of a path relative to the project's root, raising OSError or UnicodeDecodeError. `variables` are those
+    that were read for included files.
     """
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self.read = read
         self.rule = schema.load()
+        self.variables: list[dotenv.Variables] = []
         self._documents: dict[str, list[Node]] = {}
 
     def documents(self, asked: Asked) -> list[Mapping]:
@@ -146,7 +148,9 @@ class Loader:
                 raise problem(f"cannot read it: {failure.strerror or failure}", _place_of(file)) from None
             except UnicodeDecodeError as error:
                 raise not_utf8(error, file.path) from None
-            defined.update(dotenv.parse(text, file.path, values, defined).values)
+            found = dotenv.parse(text, file.path, values, defined)
+            self.variables.append(found)
+            defined.update(found.values)
         return defined
 
 
