@@ -325,6 +325,32 @@ def test_a_port_inside_a_range() -> None:
         _moved(_compose('"5000-5002:80-82"'), 1, target=82)
 
 
+_MANIFESTS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {ports: [{port: 5000, targetPort: 80, nodePort: 30500}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: a}
+spec: {defaultBackend: {service: {name: a, port: {number: 5000}}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+data: {A_URL: "http://a:5000"}
+"""
+
+
+@pytest.mark.parametrize("container", [False, True])
+def test_the_ports_of_a_cluster_stay(container: bool) -> None:
+    """What a Service, an Ingress and a URL in a cluster call 5000 is neither the host's port nor the container's."""
+    files = {**_compose('"5000:80"'), "k8s/a.yaml": _MANIFESTS}
+    moved = _moved(files, container=container).get("k8s/a.yaml", _MANIFESTS)
+    assert moved == (_MANIFESTS.replace("targetPort: 80", "targetPort: 7001") if container else _MANIFESTS)
+
+
 def test_a_host_range_before_one_container_port() -> None:
     """With the container the range begins at the number that the container gets."""
     assert '"7001-7003:7001"' in _moved(_compose('"5000-5002:80"'), container=True)["compose.yaml"]

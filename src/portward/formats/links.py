@@ -165,14 +165,14 @@ class _Linker:
         elif within is not None and spec.origin == "compose":
             # Compose keeps both where one writes its port as a number, the other as a text
             self._join(self._twins[_published_by(within, spec)], spec, Side.HOST, "the same entry again")
+        elif spec.side is Side.CLUSTER:
+            self._cluster(spec)
         elif spec.role is Role.URL:
             self._url(spec, around)
         elif within is not None and spec.side is Side.CONTAINER:
             self._inside(spec, within)
         elif spec.side is Side.HOST and spec.role is not Role.MENTION and self._interpolated(spec, within):
             pass
-        elif spec.side is Side.CLUSTER:
-            self._cluster(spec)
         elif spec.role is Role.MENTION or (spec.side is Side.CONTAINER and spec.origin in DOCUMENTS):
             self._mention(spec)
         else:
