@@ -267,9 +267,12 @@ def test_an_included_file_with_variables_of_its_own(
     assert (tmp_path / changed).read_text() == "P=29081\n"
 
 
-def test_a_variable_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "item", ['"${P}:80"', '"127.0.0.1:$P:80/udp"', "'${P:-}:80'", '{target: 80, published: "${P}"}']
+)
+def test_a_variable_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str], item: str) -> None:
     """The engine chooses the port for now: what is missing is the definition, and no second number beside the variable."""
-    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["${P}:80"]}}\n')
+    (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, ports: [{item}]}}}}\n")
     status, document = _json(capsys, "-C", tmp_path, "set", "a=29081", "--write")
     assert status == 1
     assert "P=29081" in document["error"]["hint"]
@@ -355,6 +358,19 @@ def test_what_moves_along_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err
     assert "api moves too, from 28080 to 28081" in told
     assert "old moves too, from 28080 to 28081" in told
+
+
+def test_a_port_of_the_same_service_that_moves_along_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One variable for two addresses: the other entry is not said to stay."""
+    ports = '["127.0.0.1:${P}:80", "[::1]:${P}:81", "29000:82"]'
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: x, ports: {ports}}}}}\n")
+    (tmp_path / ".env").write_text("P=28080\n")
+    assert main(["-C", str(tmp_path), "set", "web=28081"]) == 0
+    told = capsys.readouterr().err
+    assert "web:81 moves too, from 28080 to 28081" in told
+    assert "web publishes more: web:82 stay as they are" in told
 
 
 def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portward.clearing import to_move
 from portward.errors import InvalidFile, NoPlan
 from portward.formats.project import declare
 from portward.model import ComposeOptions, Finding, Link, PortSpec, Project, Severity, Side
-from portward.plan import Move, Plan, plan, prove, to_move
+from portward.plan import Move, Plan, plan, prove
 
 
 def _read(files: dict[str, str], environment: dict[str, str] | None = None) -> Project:
@@ -162,7 +163,7 @@ def test_a_number_of_unknown_side_stays_and_is_named() -> None:
         (_compose('"${P}:80"') | {".env": "P=5000\n"}, {"P": "6000"}, "environment"),
         (_compose('"${P}:80"'), {"P": "6000"}, "no file defines"),
         (_compose('"1${P}:80"') | {".env": "P=500\n"}, {}, "compose.yaml"),
-        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "gives no number"),
+        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "P has no value"),
         (_compose('"5000:80"', "  b:\n    extends: a\n"), {}, ""),
     ],
 )

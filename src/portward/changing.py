@@ -44,7 +44,8 @@ def resolve(
 ) -> Changes:
     """See `Portward.resolve`."""
     from portward import rules, survey
-    from portward.plan import Move, to_move
+    from portward.clearing import to_move
+    from portward.plan import Move
 
     session = declared.change(options)
     snapshot = survey.snapshot_of(live, session.project, session.settings, leased.promises(), now)
