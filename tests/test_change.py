@@ -373,6 +373,15 @@ def test_a_port_of_the_same_service_that_moves_along_is_told(
     assert "web publishes more: web:82 stay as they are" in told
 
 
+def test_a_port_that_is_published_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two entries for one port of the container the first moves, and the other is named."""
+    (tmp_path / "compose.yaml").write_text('services: {web: {image: x, ports: ["28080:80", "28090:80", "29000:82"]}}\n')
+    assert main(["-C", str(tmp_path), "set", "web:80=28081"]) == 0
+    told = capsys.readouterr()
+    assert "28081" in told.out
+    assert "publishes its port 80 again, as 28090" in told.err
+
+
 def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two services that take one number from one variable share the next one too: `resolve` says so instead of moving both."""
     (tmp_path / "compose.yaml").write_text(_SHARED % "")

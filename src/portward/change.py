@@ -255,7 +255,7 @@ def _line_changes(path: str, before: str | None, after: str | None) -> list[Chan
 
 
 def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
-    """The published port that a wish is about, and the others of its service.
+    """The published port that a wish is about, and the others of its service that are not written with it.
 
     Raises UsageError for a service that is not there, publishes nothing, or has no such target.
     """
@@ -274,7 +274,7 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         targets = ", ".join(str(link.target) for link in links)
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
-    return link, tuple(other for other in links if other is not link)
+    return link, tuple(other for other in links if not _moves_along(other, link))
 
 
 def _moves_along(one: Link, two: Link) -> bool:

@@ -36,7 +36,18 @@ def set_ports(
             ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
+        remarks += _again(link, others) if wish.target is not None else ()
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+
+
+def _again(link: Link, others: Sequence[Link]) -> list[str]:
+    """What is said where one port of the container is published by several entries: the first of them is meant."""
+    entry = link.entry
+    same = [other.entry for other in others if other.entry and other.target == link.target]
+    numbers = [each.number for each in same if entry and each.protocol == entry.protocol]
+    if not numbers:
+        return []
+    return [f"{link.service} publishes its port {link.target} again, as {', '.join(numbers)}: that stays as it is"]
 
 
 def resolve(
