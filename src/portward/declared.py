@@ -125,6 +125,8 @@ class Declared:
         """Whether the options, the environment or the `.env` of this folder name Compose files."""
         if options is not None and options.files:
             return True
+        if self._unseen():
+            return False
         from portward.formats.compose import discovery, encodings
         from portward.model import ComposeOptions
         from portward.workspace import Files
