@@ -196,9 +196,23 @@ def test_a_file_of_another_encoding_is_read_and_not_changed(nexus: Path, capsys:
     assert "5000" in [port["published"] for service in document["services"] for port in service["ports"]]
     before = _bytes(nexus)
     status, document = _json(capsys, "-C", nexus, "set", "backend=5001", "--write")
-    assert (status, document["error"]["path"]) == (1, ".env")
-    assert "UTF-8" in document["error"]["message"]
+    error = document["error"]
+    assert (status, error["path"]) == (1, ".env")
+    assert (nexus / ".env").read_bytes().split(b"\n")[error["line"] - 1][error["column"] - 1 :] == b"\xe9"
+    assert "UTF-8" in error["message"]
+    assert "UTF-8" in error["hint"]
     assert _bytes(nexus) == before
+
+
+def test_a_compose_file_in_utf16_is_not_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose reads it, so `services` does; `set` says that it is not UTF-8, and what to do."""
+    written = "services: {a: {image: x, ports: ['5000:80']}}\n".encode("utf-16")
+    (tmp_path / "compose.yaml").write_bytes(written)
+    assert _json(capsys, "-C", tmp_path, "services")[0] == 0
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=5001", "--write")
+    assert (status, document["error"]["path"], document["error"]["line"]) == (1, "compose.yaml", 1)
+    assert "UTF-8" in document["error"]["hint"]
+    assert (tmp_path / "compose.yaml").read_bytes() == written
 
 
 @pytest.mark.timeout(600)
@@ -226,6 +240,108 @@ def test_a_range_moves_by_its_lowest_port(tmp_path: Path, capsys: pytest.Capture
     assert [(change["old"], change["new"]) for change in document["changes"]] == [("9-11", "29001-29003")]
 
 
+@pytest.mark.parametrize(
+    ("files", "changed"),
+    [
+        ({"sub/.env": "P=29080\n"}, "sub/.env"),
+        ({"sub/.env": "P=29080\n", ".env": "P=29080\n"}, ".env"),
+        ({"sub/.env": "P=29082\n", ".env": "P=29080\n"}, ".env"),
+        ({"sub/.env": "P=29082\n", "my.conf": "P=29080\n"}, "my.conf"),
+    ],
+)
+def test_an_included_file_with_variables_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, str], changed: str
+) -> None:
+    """The definition that is in force is changed: the project's, else the `env_file` of the include, else the `.env` beside its file."""
+    include = "{path: sub/c.yaml, env_file: my.conf}" if "my.conf" in files else "sub/c.yaml"
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "compose.yaml").write_text(f"include: [{include}]\n")
+    (tmp_path / "sub/c.yaml").write_text('services: {a: {image: x, ports: ["${P}:80"]}}\n')
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=29081", "--write")
+    assert status == 0
+    assert (changed, "29080", "29081") in [
+        (change["path"], change["old"], change["new"]) for change in document["changes"]
+    ]
+    assert (tmp_path / changed).read_text() == "P=29081\n"
+
+
+@pytest.mark.parametrize(
+    "item", ['"${P}:80"', '"127.0.0.1:$P:80/udp"', "'${P:-}:80'", '{target: 80, published: "${P}"}']
+)
+def test_a_variable_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str], item: str) -> None:
+    """The engine chooses the port for now: what is missing is the definition, and no second number beside the variable."""
+    (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, ports: [{item}]}}}}\n")
+    status, document = _json(capsys, "-C", tmp_path, "set", "a=29081", "--write")
+    assert status == 1
+    assert "P=29081" in document["error"]["hint"]
+
+
+@pytest.mark.parametrize("way", ["variable", "dotenv", "option"])
+def test_files_that_are_named_make_a_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A folder without any of the usual names, as Compose takes it: read, changed, and taken back."""
+    text = "services: {a: {image: x, ports: ['29080:80']}}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    if way == "variable":
+        monkeypatch.setenv("COMPOSE_FILE", "a.yaml")
+    elif way == "dotenv":
+        (tmp_path / ".env").write_text("COMPOSE_FILE=a.yaml\n")
+    monkeypatch.chdir(tmp_path)
+    named = ("--file", "a.yaml") if way == "option" else ()
+    assert _json(capsys, "services", *named)[0] == 0
+    status, document = _json(capsys, "set", "a=29081", "--write", *named)
+    assert (status, document["written"]) == (0, True)
+    assert _json(capsys, "undo")[0] == 0
+    assert (tmp_path / "a.yaml").read_text() == text
+    assert _json(capsys, "undo")[0] == (2 if way == "option" else 1)
+
+
+def test_a_range_is_told_to_move_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No port of it is said to stay; what cannot be is refused with the reason."""
+    (tmp_path / "compose.yaml").write_text('services: {a: {image: x, ports: ["9000-9003:9000-9003", "7000:80"]}}\n')
+    assert main(["-C", str(tmp_path), "set", "a:9001=29001"]) == 0
+    told = capsys.readouterr()
+    assert "29000-29003" in told.out
+    assert "a publishes 4 ports by one range, which moves as a whole" in told.err
+    assert main(["-C", str(tmp_path), "set", "a=29000"]) == 0
+    assert "a publishes more: a:80 stay" in capsys.readouterr().err
+    for wish, status, hint in (("a:9003=2", 1, "would begin below 1"), ("a=8000-8003", 2, "moves as a whole")):
+        assert _json(capsys, "-C", tmp_path, "set", wish)[0] == status
+        assert main(["-C", str(tmp_path), "set", wish]) == status
+        assert hint in capsys.readouterr().err
+
+
+def test_resolve_moves_a_range_as_a_whole(
+    tmp_path: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    """One of its ports is taken: it moves to as many free neighbours, so that no port of it is in the way."""
+    low = free_port - 1
+    (tmp_path / "compose.yaml").write_text(f'services: {{a: {{image: x, ports: ["{low}-{low + 3}:8000-8003"]}}}}\n')
+    listen(port=free_port)
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert (status, document["written"]) == (0, True)
+    assert [change["service"] for change in document["changes"]] == ["a"]
+    first, last = map(int, document["changes"][0]["new"].split("-"))
+    assert (first >= 20000, last - first) == (True, 3)
+    status, checked = _json(capsys, "-C", tmp_path, "check")
+    assert not {"address-in-use", "duplicate-host-port"} & {found["rule"] for found in checked["findings"]}
+
+
+def test_no_neighbours_for_a_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range that is larger than what its service may have is told, and nothing is written."""
+    text = (
+        'services: {a: {image: x, ports: ["1000-12000:1000-12000"]}, b: {image: x, ports: ["1000-12000:1000-12000"]}}\n'
+    )
+    (tmp_path / "compose.yaml").write_text(text)
+    status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
+    assert status != 0
+    assert "in a row" in document["error"]["hint"]
+    assert (tmp_path / "compose.yaml").read_text() == text
+
+
 _SHARED = """\
 services:
   web: {image: x, ports: ["${P}:80"]}
@@ -242,6 +358,28 @@ def test_what_moves_along_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err
     assert "api moves too, from 28080 to 28081" in told
     assert "old moves too, from 28080 to 28081" in told
+
+
+def test_a_port_of_the_same_service_that_moves_along_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One variable for two addresses: the other entry is not said to stay."""
+    ports = '["127.0.0.1:${P}:80", "[::1]:${P}:81", "29000:82"]'
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: x, ports: {ports}}}}}\n")
+    (tmp_path / ".env").write_text("P=28080\n")
+    assert main(["-C", str(tmp_path), "set", "web=28081"]) == 0
+    told = capsys.readouterr().err
+    assert "web:81 moves too, from 28080 to 28081" in told
+    assert "web publishes more: web:82 stay as they are" in told
+
+
+def test_a_port_that_is_published_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two entries for one port of the container the first moves, and the other is named."""
+    (tmp_path / "compose.yaml").write_text('services: {web: {image: x, ports: ["28080:80", "28090:80", "29000:82"]}}\n')
+    assert main(["-C", str(tmp_path), "set", "web:80=28081"]) == 0
+    told = capsys.readouterr()
+    assert "28081" in told.out
+    assert "publishes its port 80 again, as 28090" in told.err
 
 
 def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

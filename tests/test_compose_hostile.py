@@ -42,9 +42,9 @@ def _services(folder: Path) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("content", "line", "says"),
     [
-        (b"\x7fELF\x02\x01\x01\x00" + bytes(range(256)) * 40, None, "UTF-8"),
+        (b"\x7fELF\x02\x01\x01\x00" + bytes(range(256)) * 40, 2, "UTF-8"),
         (b"services:\n  web:\n    image: a\x00b\n", 3, "not valid YAML"),
-        (b"services:\n  web: {image: \xff\xfe}\n", None, "UTF-8"),
+        (b"services:\n  web: {image: \xff\xfe}\n", 2, "UTF-8"),
         (b"a: " + b"[" * 100_000, 1, "not valid YAML"),
         (b"a: " + b"{b: " * 400 + b"1" + b"}" * 400, 1, "levels deep"),
         (b"".join(b" " * n + b"k:\n" for n in range(3000)), None, ""),

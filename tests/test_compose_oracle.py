@@ -376,6 +376,22 @@ def test_changed_texts(seed: int) -> None:
         ("name: !reset foo\nservices: {a: {image: x}}", {}),
         ("name: !reset {foo: bar}\nservices: {a: {image: x}}", {}),
         ("services:\n  a:\n    image: x\n    command: !reset\n    command: y", {}),
+        ("services: {a: {image: x, networks: [x-n]}}\nnetworks: {x-n: {}}", {}),
+        (
+            "services: {a: {image: x, networks: {n: {}}, depends_on: [x-b]}, x-b: {image: x}}\nnetworks: {n: {}, x-n: {}}",
+            {},
+        ),
+        ("services: {a: {image: x, models: [x-m]}}\nmodels: {x-o: {model: x}}", {}),
+        ("services: {a: {image: x, models: [x-m]}}\nmodels: {m: {model: x}}", {}),
+        ("services: {a: {image: x, volumes: ['x-v:/v']}}\nvolumes: {x-v: {}}", {}),
+        ("services: {a: {image: x, extra_hosts: {x-h: 1.1.1.1}}}", {}),
+        ("services: {a: {image: x, extra_hosts: ['x-h:1.1.1.1']}}", {}),
+        ("services: {a: {image: x, !!binary cG9ydHM=: ['81:81'], ports: ['80:80']}}", {}),
+        ("services: {a: {image: x, ports: ['80:80'], !!binary cG9ydHM=: ['81:81']}}", {}),
+        ("services: {a: {image: x, ports: [!!binary ODA6ODA=]}}", {}),
+        ("x: &b {ports: ['80:80']}\nservices: {a: {image: x, !!binary PDw=: *b}}", {}),
+        ("services: {a: {image: x, !!binary cG9ydHM=: !reset [], ports: ['80:80']}}", {}),
+        ("services:\n  a:\n    image: x\n    environment:\n      ? !!binary |\n        Y\n        Q==\n      : 1", {}),
     ],
 )
 def test_chosen_files(text: str, environment: dict[str, str]) -> None:
@@ -402,6 +418,66 @@ def test_a_file_that_is_only_extended(keys: str) -> None:
     """Such a file passes no schema of its own: what is read there is refused, or taken, by whatever reads it."""
     main = "services: {a: {image: x, extends: {file: base.yaml, service: b}}}\nconfigs: {c: {content: x}}"
     _compare({"compose.yaml": main, "base.yaml": f"services: {{b: {{{keys}}}}}"})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        *(
+            "build: null",
+            "build: 5",
+            "build: []",
+            "build: {additional_contexts: 5}",
+            "build: {additional_contexts: [[a]]}",
+        ),
+        *(
+            "build: {additional_contexts: {a: [b]}}",
+            "build: {ssh: 5}",
+            "build: {ulimits: {a: x}}",
+            "configs: [[a]]",
+            "configs: {a: 1}",
+        ),
+        *(
+            "secrets: [5]",
+            "devices: [[a]]",
+            "devices: {a: b}",
+            "extends: []",
+            "extends: {file: 5}",
+            "gpus: {a: 1}",
+            "gpus: [5]",
+        ),
+        *(
+            "env_file: {}",
+            "env_file: 5",
+            "env_file: [5, e]",
+            "env_file: [{path: [a]}]",
+            "env_file: [{path: {}}]",
+            "label_file: [5]",
+        ),
+        *(
+            "label_file: [[a]]",
+            "label_file: {a: b}",
+            "ulimits: {a: [1]}",
+            "ulimits: {a: 1.5}",
+            "ulimits: {a: '5'}",
+            "ulimits: [null]",
+        ),
+        *("volumes: [[a]]", "volumes: {a: b}", "volumes: [{type: bind, source: 5}]", "develop: {watch: [{path: 5}]}"),
+        *("develop: {watch: [{path: [a]}]}", "expose: 5", "image: [x]"),
+    ],
+)
+def test_what_stands_beside_an_extended_service(keys: str) -> None:
+    """It is brought into long form with the service that is extended, and refused where that cannot be done."""
+    main = "services: {a: {extends: {file: base.yaml, service: b}}}"
+    _compare({"compose.yaml": main, "base.yaml": f"services: {{b: {{image: x}}, c: {{{keys}}}}}"})
+
+
+@pytest.mark.parametrize("kind", ["configs", "secrets", "volumes", "networks"])
+def test_what_stands_below_an_extended_service(kind: str) -> None:
+    """Sections of a file that is only extended: a path in them may be anything."""
+    main = "services: {a: {extends: {file: base.yaml, service: b}}}"
+    for content in ("{file: 5}", "{file: {a: 1}}", "{external: 5}", "null", "5", "{driver: 5}"):
+        _compare({"compose.yaml": main, "base.yaml": f"services: {{b: {{image: x}}}}\n{kind}: {{c: {content}}}"})
 
 
 _ONE_PORT = "services: {a: {image: x, ports: ['${P:-5000}:80']}}\n"

@@ -27,6 +27,7 @@ ALLOWED = {
     "rules": {"errors", "model", "occupancy", "remedies", "wording"},
     "catalog": {"errors", "model", "wording"},
     "allocate": {"errors", "model", "wording"},
+    "clearing": {"model"},
     "plan": {"errors", "model", "wording"},
     "symptoms": {"model"},
     "servers": {"errors", "formats", "model", "wording"},  # formats: the data of its tools
@@ -41,7 +42,7 @@ ALLOWED = {
     "probes": {"evidence", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
-    "change": {"answers", "arguments", "errors", "formats", "journal", "model", "plan", "workspace"},
+    "change": {"answers", "arguments", "clearing", "errors", "formats", "journal", "model", "plan", "workspace"},
     "processes": {"engine", "errors", "model", "wording"},
     "answers": {"model", "plan", "stops"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
@@ -51,7 +52,7 @@ ALLOWED = {
     "looking": {"answers", "arguments", "catalog", "declared", "identifying", "leased", "live", "model", "probes", "remedies", "survey"},
     "finding": {"allocate", "catalog", "declared", "errors", "leased", "live", "model"},
     "changing": {
-        "answers", "arguments", "change", "declared", "errors", "formats", "leased", "live", "model", "plan", "rules", "survey",
+        "answers", "arguments", "change", "clearing", "declared", "errors", "formats", "leased", "live", "model", "plan", "rules", "survey",
         "wording", "workspace",
     },
     "conventions": {"allocate", "catalog", "model"},
@@ -99,6 +100,7 @@ PURE = {
     "allocate",
     "catalog",
     "causes",
+    "clearing",
     "conventions",
     "formats",
     "occupancy",

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portward.clearing import to_move
 from portward.errors import InvalidFile, NoPlan
 from portward.formats.project import declare
 from portward.model import ComposeOptions, Finding, Link, PortSpec, Project, Severity, Side
-from portward.plan import Move, Plan, plan, prove, to_move
+from portward.plan import Move, Plan, plan, prove
 
 
 def _read(files: dict[str, str], environment: dict[str, str] | None = None) -> Project:
@@ -162,7 +163,7 @@ def test_a_number_of_unknown_side_stays_and_is_named() -> None:
         (_compose('"${P}:80"') | {".env": "P=5000\n"}, {"P": "6000"}, "environment"),
         (_compose('"${P}:80"'), {"P": "6000"}, "no file defines"),
         (_compose('"1${P}:80"') | {".env": "P=500\n"}, {}, "compose.yaml"),
-        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "gives no number"),
+        (_compose('{target: 80, published: "$P"}') | {"README.md": "| a | 80 |\n"}, {}, "P has no value"),
         (_compose('"5000:80"', "  b:\n    extends: a\n"), {}, ""),
     ],
 )
@@ -283,6 +284,10 @@ def _in_the_way(project: Project, service: str) -> Finding:
         (("1-3:1", "1:2", "3:3"), (), (), ["s0"]),
         (("1:1", "2:2"), ("s1",), (), ["s1"]),
         (("127.0.0.1:1:1", "127.0.0.2:1:1"), (), (), []),
+        (("1-4:1-4", "2:2"), (), (), ["s1"]),
+        (("1-4:1-4", "2:2", "3:3"), (), (), ["s0"]),
+        (("1-4:1-4", "2:2", "3:3"), (), ("s0",), ["s1", "s2"]),
+        (("1-4:1-4", "2:2"), ("s0",), (), ["s0"]),
     ],
 )
 def test_the_smallest_set_of_moves(
@@ -319,6 +324,32 @@ def test_a_port_inside_a_range() -> None:
     assert '"7000-7002:80-82"' in moved
     with pytest.raises(NoPlan, match="cannot be given another port"):
         _moved(_compose('"5000-5002:80-82"'), 1, target=82)
+
+
+_MANIFESTS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {ports: [{port: 5000, targetPort: 80, nodePort: 30500}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: a}
+spec: {defaultBackend: {service: {name: a, port: {number: 5000}}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+data: {A_URL: "http://a:5000"}
+"""
+
+
+@pytest.mark.parametrize("container", [False, True])
+def test_the_ports_of_a_cluster_stay(container: bool) -> None:
+    """What a Service, an Ingress and a URL in a cluster call 5000 is neither the host's port nor the container's."""
+    files = {**_compose('"5000:80"'), "k8s/a.yaml": _MANIFESTS}
+    moved = _moved(files, container=container).get("k8s/a.yaml", _MANIFESTS)
+    assert moved == (_MANIFESTS.replace("targetPort: 80", "targetPort: 7001") if container else _MANIFESTS)
 
 
 def test_a_host_range_before_one_container_port() -> None:

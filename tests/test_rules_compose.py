@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portward.clearing import to_move
 from portward.model import Severity, State
-from portward.plan import to_move
 from portward.survey import report
 from tests.judging import ROOT, claim, compose, container, found, snapshot
 

@@ -58,8 +58,7 @@ def _reserved(port: int, reserved: tuple[PortRange, ...]) -> bool:
 
 
 def _neighbours(usable: list[int], count: int) -> Iterator[tuple[int, ...]]:
-    present = set(usable)
-    for first in usable:
-        group = tuple(range(first, first + count))
-        if present.issuperset(group):
-            yield group
+    in_a_row: dict[int, int] = {}  # from each port upwards
+    for port in sorted(usable, reverse=True):
+        in_a_row[port] = in_a_row.get(port + 1, 0) + 1
+    return (tuple(range(first, first + count)) for first in usable if in_a_row[first] >= count)

@@ -112,7 +112,8 @@ def parse_wish(text: str) -> Wish:
         raise UsageError(f"{text!r} does not say which port", hint="write SERVICE=PORT, or SERVICE:TARGET=PORT")
     ports = parse_range(port, text)
     if ports.low != ports.high:
-        raise InvalidPort(f"{text!r}: one port is wanted, not a range")
+        hint = f"{name}={ports.low}: a range that is written as one moves as a whole"
+        raise InvalidPort(f"{text!r}: one port is wanted, not a range", hint=hint)
     wanted = parse_range(number, text).low if number else None
     return Wish(service, wanted, Transport(protocol or "tcp"), ports.low)
 

@@ -7,10 +7,11 @@ is not what was read.
 from __future__ import annotations
 
 from portward.answers import Change, Changes
+from portward.clearing import claims_of, overlapping
 from portward.errors import InvalidFile, NoPlan, UsageError
 from portward.formats.splice import diff, splice
 from portward.formats.text import Lines
-from portward.plan import Move, Plan, claims_of, overlapping, plan, prove
+from portward.plan import Move, Plan, plan, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ class Texts:
         """The text of a file that is to be changed. Raises OSError, or NoPlan where it is not UTF-8."""
         try:
             return self(path)
-        except UnicodeDecodeError:
-            raise NoPlan("not a text in UTF-8: it is read, but not changed", path=path) from None
+        except UnicodeDecodeError as error:
+            from portward.formats.compose.encodings import not_utf8
+
+            found = not_utf8(error, path)
+            message = f"{found.message}: it is read, but not changed"
+            raise NoPlan(message, hint=found.hint, path=path, line=found.line, column=found.column) from None
 
     def digest(self, path: str) -> str:
         """The SHA-256 of the bytes that the text was read from, in hex."""
@@ -133,7 +138,8 @@ class Session:
                 raise NoPlan(f"Compose would refuse the result: {error}", hint="nothing was written") from error
             prove(planned, after)
             _refuse_overlaps(set() if clears else _overlaps(self.project), after, moves)
-            remarks = [*remarks, *_along(self.project, after, {move.link.service for move in moves})]
+            along = _along(self.project, after, moves)
+            remarks = [*remarks, *_ranges(self.project, moves), *along]
         answer = _changes(planned, draft, self._texts, remarks)
         if not write or not planned.edits:
             return answer
@@ -168,15 +174,31 @@ def _rows(project: Project) -> Iterator[PortRow]:
             )
 
 
-def _along(before: Project, after: Project, moved: Collection[str]) -> Iterator[str]:
-    """Which other services publish other ports afterwards, because one place says it for all of them."""
+def _ranges(project: Project, moves: Sequence[Move]) -> Iterator[str]:
+    """Which ports of a service move with one that is asked for, because they are written as one range."""
+    for move in moves:
+        together = [link for link in project.links if _is_of_one_entry(link, move.link)]
+        if len(together) > 1:
+            yield f"{move.link.service} publishes {len(together)} ports by one range, which moves as a whole"
+
+
+def _is_of_one_entry(one: Link, two: Link) -> bool:
+    """Whether two ports of a service are published by the same characters of a file."""
+    places = [(link.entry.location, link.entry.span) for link in (one, two) if link.entry]
+    return one.service == two.service and len(places) == 2 and places[0] == places[1]
+
+
+def _along(before: Project, after: Project, moves: Sequence[Move]) -> Iterator[str]:
+    """Which ports that were not asked for are published otherwise afterwards, because one place says it for all of them."""
+    asked = {(move.link.service, entry.location, entry.span) for move in moves if (entry := move.link.entry)}
+    names = {name for name, _, _ in asked}
     new = {service.name: service for service in (*after.services, *after.inactive)}
     for service in (*before.services, *before.inactive):
-        if service.name not in moved and service.name in new:
-            pairs = zip(service.entries, new[service.name].entries, strict=False)
-            for old, entry in pairs:
-                if old.number != entry.number:
-                    yield f"{service.name} moves too, from {old.number} to {entry.number}: one place says it for both"
+        pairs = zip(service.entries, new[service.name].entries, strict=False) if service.name in new else ()
+        for old, entry in pairs:
+            if old.number != entry.number and (service.name, old.location, old.span) not in asked:
+                name = f"{service.name}:{old.target}" if service.name in names else service.name
+                yield f"{name} moves too, from {old.number} to {entry.number}: one place says it for both"
 
 
 def _refuse_overlaps(known: Collection[tuple[str, str]], after: Project, moves: Sequence[Move]) -> None:
@@ -233,7 +255,7 @@ def _line_changes(path: str, before: str | None, after: str | None) -> list[Chan
 
 
 def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
-    """The published port that a wish is about, and the others of its service.
+    """The published port that a wish is about, and the others of its service that are not written with it.
 
     Raises UsageError for a service that is not there, publishes nothing, or has no such target.
     """
@@ -245,24 +267,25 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
         first = _first(links)
-        return first, tuple(link for link in links if link is not first)
+        return first, tuple(link for link in links if not _moves_along(link, first))
     same = [link for link in links if link.target == wish.target]
     exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
     if not same:
         targets = ", ".join(str(link.target) for link in links)
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
-    return link, tuple(other for other in links if other is not link)
+    return link, tuple(other for other in links if not _moves_along(other, link))
+
+
+def _moves_along(one: Link, two: Link) -> bool:
+    """Whether two ports of a service are written once: by the same characters, or by the same variable."""
+    variables = [set(link.entry.variables) for link in (one, two) if link.entry]
+    return _is_of_one_entry(one, two) or (len(variables) == 2 and not variables[0].isdisjoint(variables[1]))
 
 
 def _first(links: Sequence[Link]) -> Link:
     """The first of a service's published ports; of a range that is written first, its lowest."""
-    entry = links[0].entry
-    together = [
-        link
-        for link in links
-        if entry and link.entry and (link.entry.location, link.entry.span) == (entry.location, entry.span)
-    ]
+    together = [link for link in links if _is_of_one_entry(link, links[0])]
     return min(together, key=lambda link: link.entry.range.low if link.entry and link.entry.range else 0)
 
 

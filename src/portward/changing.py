@@ -36,7 +36,18 @@ def set_ports(
             ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
+        remarks += _again(link, others) if wish.target is not None else ()
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+
+
+def _again(link: Link, others: Sequence[Link]) -> list[str]:
+    """What is said where one port of the container is published by several entries: the first of them is meant."""
+    entry = link.entry
+    same = [other.entry for other in others if other.entry and other.target == link.target]
+    numbers = [each.number for each in same if entry and each.protocol == entry.protocol]
+    if not numbers:
+        return []
+    return [f"{link.service} publishes its port {link.target} again, as {', '.join(numbers)}: that stays as it is"]
 
 
 def resolve(
@@ -44,20 +55,21 @@ def resolve(
 ) -> Changes:
     """See `Portward.resolve`."""
     from portward import rules, survey
-    from portward.plan import Move, to_move
+    from portward.clearing import to_move
+    from portward.plan import Move
 
     session = declared.change(options)
     snapshot = survey.snapshot_of(live, session.project, session.settings, leased.promises(), now)
     pinned = {pin.service for pin in session.settings.pins}
     findings = rules.judge(snapshot)
     links, stuck = to_move(session.project, findings, pinned)
-    free = survey.offering(live, snapshot, {link.service for link in links}).free
+    free = survey.offering(live, snapshot, {link.service for link in links}, ranges=True).free
     moves = []
     for link in links:
         if link.entry is None or link.entry not in free:
             raise NoFreePort(
                 f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
-                hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
+                hint="`ranges` in portward.toml gives it others; a written range needs as many free ports in a row",
             )
         moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings, snapshot.worktree)))
     return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
@@ -69,20 +81,28 @@ def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
 
     entry = link.entry
     assert entry is not None
+    twice = entry.number
     for finding in findings:
-        if entry.place in finding.locations and finding.holders:
-            return f"{entry.number} is held by {brief(finding.holders[0])}"
-        if entry.place in finding.locations and finding.leases:
-            return f"{entry.number} is {leased(finding.leases[0], worktree)}"
-    return f"{entry.number} is published twice"
+        if entry.place not in finding.locations:
+            continue
+        port = str(finding.port or entry.number)
+        if finding.holders:
+            return f"{port} is held by {brief(finding.holders[0])}"
+        if finding.leases:
+            return f"{port} is {leased(finding.leases[0], worktree)}"
+        twice = port if finding.rule == "duplicate-host-port" else twice
+    return f"{twice} is published twice"
 
 
 def undo(declared: Declared, *, dry_run: bool) -> Changes:
     """See `Portward.undo`."""
-    declared.files()
+    if not declared.place:
+        declared.files()  # says why there is none
     journal = declared.journal()
     remarks = journal.pending() if dry_run else journal.recover()
     taken_back = journal.undo(dry_run=dry_run)
+    if not taken_back and not remarks:
+        declared.files()  # `--file` may have made a project of this folder for once: then something was taken back
     return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
 
 

@@ -110,8 +110,8 @@ class Declared:
         """The project's files. Raises NoProject outside any project, Unavailable where the folder cannot be looked into."""
         from portward.workspace import Files
 
-        if self.root is None and options is not None and options.files:
-            self.root = self.folder or None  # as for Docker Compose, files that are named make a project of any folder
+        if self.root is None and self.folder and self._names_files(options):
+            self.root = self.folder  # as for Docker Compose, files that are named make a project of any folder
         if self.root is None:
             for unseen in self._unseen():
                 raise Unavailable(f"cannot look into {unseen.what}: {unseen.reason}")
@@ -120,6 +120,19 @@ class Declared:
                 hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
             )
         return self._files or Files(self.root)
+
+    def _names_files(self, options: ComposeOptions | None) -> bool:
+        """Whether the options, the environment or the `.env` of this folder name Compose files."""
+        if options is not None and options.files:
+            return True
+        if self._unseen():
+            return False
+        from portward.formats.compose import discovery, encodings
+        from portward.model import ComposeOptions
+        from portward.workspace import Files
+
+        read = encodings.tolerant(Files(self.folder).read)
+        return bool(discovery.start(read, self.plain(), options or ComposeOptions()).files)
 
     def own_files(self) -> Files:
         """The files of the root, or, outside any project, of the folder that was asked from."""

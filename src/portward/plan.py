@@ -1,4 +1,4 @@
-"""From a wish or from findings to edits: the smallest set of moves, and what they change in which file. Pure.
+"""From moves to edits: what each of them changes in which file. Pure.
 
 A move gives a published port another number. Every reference to the host's side follows it; the container's side stays,
 unless the move is of the container too. What is planned is proved afterwards: the edited files are read again, and must differ
@@ -8,6 +8,7 @@ from before in exactly the intended ports (`prove`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from portward.errors import NoPlan
 from portward.model import Edit, PortSpec, Role, Side, Span
@@ -15,15 +16,17 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from portward.model import Finding, Link, Project
+    from portward.model import Link, Project
 
 _NUMBER = re.compile(r"[0-9]+(?:_[0-9]+)*")
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _PLAIN_PORT = re.compile(r"[0-9]+(?:/[A-Za-z]+)?")
 _TARGET_KEY = re.compile(r"target[ \t]*:[ \t]*[\"']?$")
-_EXACT = 16  # how many claims of a tangle are searched for the smallest set; of more, a small one is taken
+_EMPTY_HOST = re.compile(
+    r"\$\{?(\w+)[^{}\s]*\}?[\"']?:?$"
+)  # `${PORT}:` before the container's port, or `published: "${PORT}"`
 _FOLLOWING = (Role.URL, Role.FALLBACK, Role.MENTION)  # what is brought into line even where it was stale
 
 
@@ -41,7 +44,8 @@ class Move(Record):
     def __str__(self) -> str:
         entry = self.link.entry
         why = f"  ({self.why})" if self.why else ""
-        return f"{self.link.service} {entry.number if entry else ''} -> {self.port}{why}"
+        old = entry.published or "the engine's choice" if entry else ""
+        return f"{self.link.service} {old} -> {self.port}{why}"
 
 
 class Plan(Record):
@@ -83,6 +87,7 @@ class _Planner:
         entry = move.link.entry
         assert entry is not None
         self._require_movable(move, entry)
+        self._require_value(move, entry)
         overridden = sorted(set(entry.variables) & set(self._project.overridden))
         if overridden:
             hint = f"`unset {overridden[0]}` first, or set it there"
@@ -132,6 +137,18 @@ class _Planner:
                 f"`portward set {move.link.service}:{entry.target}=PORT` gives it one first",
             )
 
+    def _require_value(self, move: Move, entry: PortSpec) -> None:
+        """Raises NoPlan where a variable without a value stands for the host's port: that one is to be defined."""
+        if entry.origin != "compose" or entry.published is not None:
+            return
+        text = self._text_of(entry.location.path)
+        is_whole = "$" in text[entry.span.start : entry.span.end]
+        before = text[: entry.span.end if is_whole else entry.span.start]
+        empty = _EMPTY_HOST.search(before, before.rfind("\n") + 1)
+        if empty:
+            hint = f"define it: add {empty[1]}={move.port} to .env"
+            raise _refusal(f"{empty[1]} has no value, where {move.link.service} has its port from", entry, hint)
+
     def _follow(self, specs: Iterable[PortSpec], old: str, move: Move, side: Side) -> None:
         """Edits each reference of one side that has the old number, or that should have it."""
         for spec in specs:
@@ -148,7 +165,9 @@ class _Planner:
             return  # it follows the variable, whose definition is changed
         edit = _edit(spec, text, move.port)
         if edit is None:
-            raise _refusal(f"{text[spec.span.start : spec.span.end].strip()!r} cannot be given another port here", spec)
+            written = text[spec.span.start : spec.span.end].strip()
+            hint = "a range moves as a whole, and this one would begin below 1" if _RANGE.fullmatch(written) else None
+            raise _refusal(f"{written!r} cannot be given another port here", spec, hint)
         if spec.role is Role.HOST or spec.origin in ("compose-fallback", "dotenv"):
             for name in spec.variables:
                 self._moved[name] = str(move.port)
@@ -254,12 +273,16 @@ def prove(planned: Plan, after: Project) -> None:
     """Raises NoPlan unless the project as it would be differs from before in exactly the intended ports."""
     found = _in_order([(spec, spec.number) for spec in _all(after)])
     if found != planned.expected:
-        differing = next((pair for pair in zip(found, planned.expected, strict=False) if pair[0] != pair[1]), None)
-        (path, _, number), (_, _, wanted) = differing or (found[-1], planned.expected[-1])
-        raise NoPlan(
-            f"{path} would have the port {number or 'of the engine'} where {wanted or 'the engine'} is meant",
-            hint="nothing was written; change this file by hand",
-        )
+        more = list((Counter(found) - Counter(planned.expected)).elements())
+        less = list((Counter(planned.expected) - Counter(found)).elements())
+        path, _, number = (more or less)[0]
+        if more and less:
+            what = f"would have the port {number or 'of the engine'} where {less[0][2] or 'the engine'} is meant"
+        elif less:
+            what = f"would not have the port {number or 'of the engine'} any more"
+        else:
+            what = f"would still have the port {number}: it says so more than once"
+        raise NoPlan(f"{path} {what}", hint="nothing was written; change this file by hand")
 
 
 def _in_order(specs: Sequence[tuple[PortSpec, str]]) -> tuple[tuple[str, str, str], ...]:
@@ -277,93 +300,3 @@ def _all(project: Project) -> Iterator[PortSpec]:
 def _refusal(message: str, spec: PortSpec, hint: str | None = None) -> NoPlan:
     place = spec.location
     return NoPlan(message, hint=hint, path=place.path, line=place.line, column=place.column)
-
-
-_IN_THE_WAY = ("address-in-use", "claimed-by-other-project", "leased-to-another")
-
-
-def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[str]) -> tuple[list[Link], list[str]]:
-    """The smallest set of published ports whose move clears every conflict, and what no move can clear, in sentences.
-
-    In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`, `leased-to-another`); besides, of
-    two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network.
-    """
-    kept = {service.name: "is on the host's network" for service in project.services if service.host_network}
-    kept.update(dict.fromkeys(pinned, "is pinned"))
-    claims = list(claims_of(project))
-    at = {claim.place: link for link, claim in claims}
-    blocked: dict[int, Link] = {}
-    stuck: list[str] = []
-    for finding in findings:
-        link = next((at[place] for place in finding.locations if place in at), None)
-        if finding.rule not in _IN_THE_WAY or link is None:
-            continue
-        if link.service in kept:
-            stuck.append(f"{link.service} {kept[link.service]}: {finding.message}")
-        else:
-            blocked[id(link)] = link
-    open_claims = [(link, claim) for link, claim in claims if id(link) not in blocked]
-    pairs = [(open_claims[one][0], open_claims[two][0]) for one, two in overlapping([spec for _, spec in open_claims])]
-    cover = _cover(pairs, kept, stuck)
-    return [*blocked.values(), *cover], stuck
-
-
-def claims_of(project: Project) -> Iterator[tuple[Link, PortSpec]]:
-    """The published ports of the active services, each with what the service really asks the host for."""
-    for link in project.links:
-        service = project.service(link.service)
-        if service is None or link.entry is None or not service.replicas:
-            continue
-        claim = service.claim(link.entry)
-        if not service.host_network or claim in service.claims:
-            yield link, claim
-
-
-def overlapping(specs: Sequence[PortSpec]) -> list[tuple[int, int]]:
-    """The pairs of specs, by their index, the lesser first, that ask for the same port of the host."""
-    by_port: dict[tuple[int, str], list[int]] = {}
-    for index, spec in enumerate(specs):
-        for port in spec.range or ():
-            by_port.setdefault((port, spec.protocol.lower()), []).append(index)
-    near = {(one, two) for found in by_port.values() for place, one in enumerate(found) for two in found[place + 1 :]}
-    return [(one, two) for one, two in sorted(near) if specs[one].overlaps(specs[two])]
-
-
-def _cover(pairs: Sequence[tuple[Link, Link]], kept: Mapping[str, str], stuck: list[str]) -> list[Link]:
-    """The fewest links that touch every pair; of equals, those that stand later. A service in `kept` cannot move, for its reason."""
-    edges: list[tuple[int, int]] = []
-    links: dict[int, Link] = {}
-    chosen: set[int] = set()
-    order: dict[int, int] = {}
-    for one, two in pairs:
-        free = [link for link in (one, two) if link.service not in kept]
-        if not free:
-            reasons = (f"{name} {kept[name]}" for name in dict.fromkeys((one.service, two.service)))
-            stuck.append(f"{' and '.join(reasons)}: both want the same port")
-        for link in (one, two):
-            links[id(link)] = link
-            order.setdefault(id(link), len(order))
-        if len(free) == 1:
-            chosen.add(id(free[0]))
-        elif free:
-            edges.append((id(one), id(two)))
-    open_edges = [edge for edge in edges if chosen.isdisjoint(edge)]
-    if len({vertex for edge in open_edges for vertex in edge}) <= _EXACT:
-        chosen |= _smallest(open_edges, order)
-    else:
-        while open_edges:
-            counts: dict[int, int] = {}
-            for vertex in (vertex for edge in open_edges for vertex in edge):
-                counts[vertex] = counts.get(vertex, 0) + 1
-            chosen.add(max(counts, key=lambda vertex: (counts[vertex], order[vertex])))
-            open_edges = [edge for edge in open_edges if chosen.isdisjoint(edge)]
-    return [links[vertex] for vertex in sorted(chosen, key=order.__getitem__)]
-
-
-def _smallest(edges: Sequence[tuple[int, int]], order: Mapping[int, int]) -> set[int]:
-    """A smallest vertex cover by branching: of the first open pair, one or the other is in it."""
-    if not edges:
-        return set()
-    one, two = edges[0]
-    tries = [{end} | _smallest([edge for edge in edges if end not in edge], order) for end in (two, one)]
-    return min(tries, key=lambda cover: (len(cover), -sum(order[vertex] for vertex in cover)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from portward.answers import PortReport, ServiceReport
 from portward.model import PortRange, PortRequest, PortSpec, PortState, Refusal, Snapshot, Transport
 
@@ -90,23 +88,30 @@ def _behind(
     return list(connections), lingering
 
 
-def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
-    """The snapshot with a free port for each port of the named services, no port twice: its own lease, else of its kind's range."""
+def offering(live: Live, snapshot: Snapshot, names: set[str], *, ranges: bool = False) -> Snapshot:
+    """The snapshot with a free port for each port of the named services, no port twice: its own lease, else of its kind's range.
+
+    A range of which the engine picks one gets the lowest of as many free neighbours. With `ranges` each port of a range that
+    is written for as many ports of the container gets one of neighbours too, so that one move serves all.
+    """
     assert snapshot.project is not None
     from portward.allocate import taken_ports
 
     free: dict[PortSpec | str, int] = {}
     taken = taken_ports(snapshot)
     for service in snapshot.project.services:
-        for spec in _movable(service) if service.name in names else ():
+        for entry in _movable(service, ranges) if service.name in names else ():
             key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
-            transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
-            port = _own_lease(live, snapshot, service, spec)
-            port = port or free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
-            if port:
-                free[spec] = port
-                free.setdefault(service.name, port)
-                taken.add(port)
+            transport = Transport.UDP if entry[0].protocol.lower() == "udp" else Transport.TCP
+            ports = [spec.range for spec in entry if spec.range]
+            low = min((each.low for each in ports), default=0)
+            count = max((each.high for each in ports), default=0) - low + 1
+            first = _own_lease(live, snapshot, service, entry[0]) if count == 1 else None
+            first = first or free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken, count)
+            if first:
+                free.update((spec, first + (spec.range.low - low if spec.range else 0)) for spec in entry)
+                free.setdefault(service.name, first)
+                taken.update(range(first, first + count))
     return snapshot.replace(free=free)
 
 
@@ -122,11 +127,12 @@ def _own_lease(live: Live, snapshot: Snapshot, service: Service, spec: PortSpec)
     return None
 
 
-def _movable(service: Service) -> list[PortSpec]:
-    """What one other number moves: neither a port of a written range nor one that a process binds on the host's network."""
-    claims = () if service.host_network else service.claims
-    written = Counter((spec.location, spec.span) for spec in claims)
-    return [spec for spec in claims if written[spec.location, spec.span] == 1]
+def _movable(service: Service, ranges: bool) -> list[list[PortSpec]]:
+    """What one other number moves, by entry: nothing that a process binds on the host's network, and `ranges` where asked for."""
+    entries: dict[object, list[PortSpec]] = {}
+    for spec in () if service.host_network else service.claims:
+        entries.setdefault((spec.location, spec.span), []).append(spec)
+    return [entry for entry in entries.values() if ranges or len(entry) == 1]
 
 
 def free_port(
@@ -136,16 +142,25 @@ def free_port(
     key: str,
     transport: Transport,
     taken: Collection[int] | None = None,
+    count: int = 1,
 ) -> int | None:
-    """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`."""
+    """A port of the range that nothing speaks against and that binds now, or None. `taken` as for `candidates`.
+
+    With `count`, the lowest of so many neighbours.
+    """
     from portward import allocate
 
     if not snapshot.reserved:
         snapshot = snapshot.replace(reserved=live.reserved())
-    request = PortRequest(key, ports, transport=transport)
-    for (port,) in allocate.candidates(request, snapshot, taken):
-        if live.is_free(port, transport):
-            return port
+    request = PortRequest(key, ports, count=count, contiguous=count > 1, transport=transport)
+    refused: set[int] = set()
+    for group in allocate.candidates(request, snapshot, taken):
+        if any(group[0] <= port <= group[-1] for port in refused):
+            continue
+        held = next((port for port in group if not live.is_free(port, transport)), None)
+        if held is None:
+            return group[0]
+        refused.add(held)
     return None
 
 

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portward.formats.dotenv import Variables
     from portward.model import PortSpec, Service
 
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -84,11 +85,15 @@ _NOT_IN_FORCE = (".example", ".sample", ".template", ".dist", ".defaults")
 
 
 class Stack(Record):
-    """What Compose files declare: the project's name if they give one, active and inactive services."""
+    """What Compose files declare: the project's name if they give one, active and inactive services.
+
+    `variables` are those that included files are interpolated from, besides the project's own.
+    """
 
     name: str | None
     services: tuple[Service, ...]
     inactive: tuple[Service, ...]
+    variables: tuple[Variables, ...] = ()
 
 
 _NAMES = {

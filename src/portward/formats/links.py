@@ -50,13 +50,16 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
 def link(
-    services: Sequence[Service], references: Iterable[PortSpec], project: str, in_force: Collection[str] = ()
+    services: Sequence[Service],
+    references: Iterable[PortSpec],
+    project: str,
+    in_force: Collection[tuple[str, int]] = (),
 ) -> tuple[tuple[Service, ...], tuple[PortSpec, ...], tuple[Link, ...]]:
     """The services with the references that are theirs, the references that are nobody's, and the links.
 
     `services` are Compose's, with what Compose's own files write; without any, each variable that holds a port and each
     number in a folder's code is a service of its own. `project` names a service whose variable says no more than PORT.
-    `in_force` are the files that Compose takes variables from.
+    `in_force` are the paths and lines of the definitions that Compose takes variables from.
     """
     found = list(references)
     linker = _Linker(services, in_force, in_containers=True)
@@ -108,7 +111,7 @@ class _Entry:
 class _Linker:
     """Finds the entry of each reference. Entries come first: the references are judged by them."""
 
-    def __init__(self, services: Sequence[Service], in_force: Collection[str], in_containers: bool) -> None:
+    def __init__(self, services: Sequence[Service], in_force: Collection[tuple[str, int]], in_containers: bool) -> None:
         self.loose: list[PortSpec] = []
         self._in_force = in_force
         self._services = services
@@ -162,14 +165,14 @@ class _Linker:
         elif within is not None and spec.origin == "compose":
             # Compose keeps both where one writes its port as a number, the other as a text
             self._join(self._twins[_published_by(within, spec)], spec, Side.HOST, "the same entry again")
+        elif spec.side is Side.CLUSTER:
+            self._cluster(spec)
         elif spec.role is Role.URL:
             self._url(spec, around)
         elif within is not None and spec.side is Side.CONTAINER:
             self._inside(spec, within)
         elif spec.side is Side.HOST and spec.role is not Role.MENTION and self._interpolated(spec, within):
             pass
-        elif spec.side is Side.CLUSTER:
-            self._cluster(spec)
         elif spec.role is Role.MENTION or (spec.side is Side.CONTAINER and spec.origin in DOCUMENTS):
             self._mention(spec)
         else:
@@ -199,7 +202,7 @@ class _Linker:
         if within is not None:
             entries = [entry for entry in entries if entry.service is within]
         path = spec.location.path
-        if path not in self._in_force and spec.origin != "compose-fallback":
+        if (path, spec.location.line) not in self._in_force and spec.origin != "compose-fallback":
             owners = self._owners(path)
             meant = [entry.service for entry in entries if entry.service in owners]
             if owners and not meant:

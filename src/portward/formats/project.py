@@ -38,17 +38,20 @@ def declare(
     start = discovery.start(read_own, environment, options)
     stack = _stack(root, folder, start, read_own)
     env_files = [found.path for found in start.variables]
-    services, chain = _by_definitions((*stack.services, *stack.inactive), start.variables)
-    references: list[PortSpec] = [spec for found in start.variables for spec in dotenv.ports(found, chain)]
+    in_force = (*start.variables, *_of_includes(stack, start))
+    services, chain = _by_definitions((*stack.services, *stack.inactive), in_force)
+    references: list[PortSpec] = [spec for found in in_force for spec in dotenv.ports(found, chain)]
+    known = {(spec.location, spec.span) for spec in references}
     skipped: list[Skipped] = []
     for path in paths:
         if path not in env_files and path not in start.files:
             found_here, problem = _read_other(path, read)
-            references += found_here
+            references += (spec for spec in found_here if (spec.location, spec.span) not in known)
             skipped += problem
     name = stack.name or start.values.get("COMPOSE_PROJECT_NAME") or compose_name(folder) or folder
-    defined = {name: value for found in start.variables for name, value in found.values.items()}
-    services, loose, found_links = links.link(services, references, name, env_files)
+    defined = {name: value for found in (*stack.variables, *start.variables) for name, value in found.values.items()}
+    places = {(found.path, definition.location.line) for found in in_force for definition in found.definitions}
+    services, loose, found_links = links.link(services, references, name, places)
     inactive = {service.name for service in stack.inactive}
     return Project(
         name=name,
@@ -61,6 +64,16 @@ def declare(
         files=start.files,
         overridden=tuple(sorted(name for name, value in defined.items() if environment.get(name, value) != value)),
     )
+
+
+def _of_includes(stack: Stack, start: discovery.Start) -> list[dotenv.Variables]:
+    """What included files alone have their variables from: a definition that is in force everywhere wins over theirs."""
+    own = {found.path for found in start.variables}
+    found = {found.path: found for found in stack.variables if found.path not in own}
+    return [
+        each.replace(definitions=tuple(one for one in each.definitions if one.name not in start.values))
+        for each in found.values()
+    ]
 
 
 def _by_definitions(

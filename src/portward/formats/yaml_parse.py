@@ -163,6 +163,7 @@ class _Builder:
             elif type(key.data) is not str and self.strict:
                 raise problem(f"the key {key.source} must be a text", key, hint=f'write "{key.source}"')
             else:
+                name = key.data if type(key.data) is str else name  # a !!binary key is another text than is written
                 items[name] = value
                 names[name] = key
         for source in merged:
@@ -206,7 +207,7 @@ def _tagged(node: Scalar, tag: str | None) -> Value:
     kind = tag.removeprefix(_STANDARD)
     if kind == "binary":
         try:
-            return binascii.a2b_base64(node.value, strict_mode=True).decode(errors="replace")
+            return binascii.a2b_base64(node.value.replace("\n", ""), strict_mode=True).decode(errors="replace")
         except ValueError:
             raise problem("not a !!binary value in base 64", node) from None
     if tag == kind or kind not in (*_TYPES, "timestamp"):

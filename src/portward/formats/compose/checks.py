@@ -14,7 +14,7 @@ from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from portward.formats.yaml_tree import Node
 
@@ -75,14 +75,13 @@ class _Checks:
     def _check_resources(self, name: str, service: Mapping) -> None:
         for kind, used in _used(service):
             defined = self.document.items.get(kind)
-            if used.text in (defined.items if isinstance(defined, Mapping) else {}):
+            if _is_defined(kind, used.text, defined.items if isinstance(defined, Mapping) else {}):
                 continue
-            if not (kind == "networks" and used.text == "default"):
-                raise problem(
-                    f"service {name!r} uses {kind.removesuffix('s')} {used.text!r}, which is not defined",
-                    used,
-                    hint=f"define it under `{kind}:`",
-                )
+            is_extension = used.text.startswith("x-")
+            hint = "choose a name without x-, which marks extensions" if is_extension else f"define it under `{kind}:`"
+            raise problem(
+                f"service {name!r} uses {kind.removesuffix('s')} {used.text!r}, which is not defined", used, hint
+            )
 
     def _check_contexts(self, name: str, service: Mapping) -> None:
         contexts = _below(service, "build", "additional_contexts")
@@ -249,6 +248,16 @@ def _used(service: Mapping) -> Iterator[tuple[str, Scalar]]:
     ):
         for mount in node.items if isinstance(node, Sequence) else ():
             yield from ((kind, item) for item in _sources(mount))
+
+
+def _is_defined(kind: str, name: str, defined: Collection[str]) -> bool:
+    """Whether what a service uses is there. Compose takes a network or model `x-…` of a service for an extension.
+
+    So it takes the project's models, but not its networks.
+    """
+    if name.startswith("x-") and kind in ("networks", "models"):
+        return kind == "models" and any(other.startswith("x-") for other in defined)
+    return name in defined or (kind == "networks" and name == "default")
 
 
 def _sources(mount: Node) -> Iterator[Scalar]:

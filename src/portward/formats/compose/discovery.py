@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import posixpath
 
-from portward.errors import InvalidFile, UsageError
+from portward.errors import UsageError
 from portward.formats import dotenv
+from portward.formats.compose.encodings import not_utf8
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -66,8 +67,8 @@ def asked(path: str, read: Callable[[str], str]) -> str:
         return read(path)
     except OSError as error:
         raise UsageError(f"cannot read it: {error.strerror or error}", path=path) from None
-    except UnicodeDecodeError:
-        raise InvalidFile("not a text in UTF-8", path=path) from None
+    except UnicodeDecodeError as error:
+        raise not_utf8(error, path) from None
 
 
 def _variables(read: Callable[[str], str], paths: Sequence[str], values: dict[str, str]) -> list[Variables]:

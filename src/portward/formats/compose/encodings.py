@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import codecs
 
+from portward.errors import InvalidFile
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,3 +34,16 @@ def tolerant(read: Callable[[str], str]) -> Callable[[str], str]:
             raise
 
     return text_of
+
+
+def not_utf8(error: UnicodeDecodeError, path: str) -> InvalidFile:
+    """What is said of a file that is not UTF-8, at its first byte that is not; `error` came from decoding all of it."""
+    before = bytes(error.object[: error.start])
+    line = before.rpartition(b"\n")[2].decode("utf-8", "replace").removeprefix("\ufeff")
+    return InvalidFile(
+        "not a text in UTF-8",
+        hint="save the file in UTF-8",
+        path=path,
+        line=before.count(b"\n") + 1,
+        column=len(line) + 1,
+    )

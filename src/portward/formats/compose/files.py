@@ -14,6 +14,7 @@ import posixpath
 from portward.errors import InvalidFile
 from portward.formats import dotenv
 from portward.formats.compose import schema
+from portward.formats.compose.encodings import not_utf8
 from portward.formats.compose.extends import apply_extends
 from portward.formats.compose.forms import long_forms
 from portward.formats.compose.interpolation import interpolated
@@ -47,12 +48,14 @@ class Asked(Record):
 class Loader:
     """Reads the files of one project, each once.
 
-    `read` gives the text of a path relative to the project's root, raising OSError or UnicodeDecodeError.
+    `read` gives the text of a path relative to the project's root, raising OSError or UnicodeDecodeError. `variables` are those
+    that were read for included files.
     """
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self.read = read
         self.rule = schema.load()
+        self.variables: list[dotenv.Variables] = []
         self._documents: dict[str, list[Node]] = {}
 
     def documents(self, asked: Asked) -> list[Mapping]:
@@ -75,8 +78,8 @@ class Loader:
             return self.read(asked.path)
         except OSError as failure:
             reason = f"cannot read it: {failure.strerror or failure}"
-        except UnicodeDecodeError:
-            reason = "not a text in UTF-8"
+        except UnicodeDecodeError as error:
+            raise not_utf8(error, asked.path) from None
         if asked.place is None:
             raise InvalidFile(reason, path=asked.path)
         raise problem(f"{asked.path}: {reason}", asked.place)
@@ -143,9 +146,11 @@ class Loader:
                 continue
             except OSError as failure:
                 raise problem(f"cannot read it: {failure.strerror or failure}", _place_of(file)) from None
-            except UnicodeDecodeError:
-                raise problem("not a text in UTF-8", _place_of(file)) from None
-            defined.update(dotenv.parse(text, file.path, values, defined).values)
+            except UnicodeDecodeError as error:
+                raise not_utf8(error, file.path) from None
+            found = dotenv.parse(text, file.path, values, defined)
+            self.variables.append(found)
+            defined.update(found.values)
         return defined
 
 

@@ -79,13 +79,22 @@ def _property(name: str) -> Form:
     """A text that stands for a mapping with that text under a name: `build: .` for `build: {context: .}`."""
 
     def form(node: Node, branch: Branch) -> Node:
-        return mapping({name: node}, node) if isinstance(node, Scalar) else _below(node, branch)
+        if _is_text(node):
+            return mapping({name: node}, node)
+        _require(node, "a text or a mapping", Mapping)
+        return _below(node, branch)
 
     return form
 
 
 def _is_text(node: Node) -> bool:
     return isinstance(node, Scalar) and isinstance(node.data, str)
+
+
+def _require(node: Node, wanted: str, *kinds: type) -> None:
+    """Raises InvalidFile for a node of no such kind: a file that is only extended has not passed the schema."""
+    if not isinstance(node, kinds):
+        raise problem(f"{wanted} is expected here", node)
 
 
 def _require_text(node: Scalar) -> None:
@@ -129,21 +138,25 @@ def _depends_on(node: Node, _branch: Branch) -> Node:
 
 def _env_file(node: Node, _branch: Branch) -> Node:
     found: list[Node] = []
+    if not _is_text(node):
+        _require(node, "a path or a list of paths", Sequence)
     for item in node.items if isinstance(node, Sequence) else (node,):
-        entry = item.items if isinstance(item, Mapping) else {"path": item}
-        found.append(mapping({"required": scalar(True, item), **entry}, item))
+        entry = item.items if isinstance(item, Mapping) else {"path": item} if _is_text(item) else None
+        found.append(scalar(None, item) if entry is None else mapping({"required": scalar(True, item), **entry}, item))
     return sequence(found, node)
 
 
 def _gpus(node: Node, branch: Branch) -> Node:
     if _is_text(node):
         return sequence((mapping({"count": scalar("all", node)}, node),), node)
+    _require(node, "all or a list", Sequence)
     return _below(node, branch)
 
 
 def _pairs(node: Node, _branch: Branch) -> Node:
     """A list of NAME=VALUE as a mapping."""
     if not isinstance(node, Sequence):
+        _require(node, "a list or a mapping", Mapping)
         return node
     items: dict[str, Node] = {}
     for item in node.items:
@@ -156,6 +169,7 @@ def _pairs(node: Node, _branch: Branch) -> Node:
 
 def _ssh(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Sequence):
+        _require(node, "a list or a mapping", Mapping)
         return node
     items: dict[str, Node] = {}
     for item in node.items:
@@ -168,6 +182,7 @@ def _ssh(node: Node, _branch: Branch) -> Node:
 
 def _device(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Scalar):
+        _require(node, "a text or a mapping", Mapping)
         return node
     _require_text(node)
     parts = node.text.split(":")
@@ -185,6 +200,7 @@ def _device(node: Node, _branch: Branch) -> Node:
 
 def _volume(node: Node, _branch: Branch) -> Node:
     if not isinstance(node, Scalar):
+        _require(node, "a text or a mapping", Mapping)
         return node
     _require_text(node)
     try:
@@ -194,6 +210,12 @@ def _volume(node: Node, _branch: Branch) -> Node:
     target = posixpath.normpath(volume.target)
     items = {"type": "bind" if volume.is_bind else "volume", "source": volume.source, "target": target}
     return mapping({key: scalar(value, node) for key, value in items.items() if value}, node)
+
+
+def _limit(node: Node, _branch: Branch) -> Node:
+    if not (isinstance(node, Scalar) and type(node.data) is int):
+        _require(node, "a whole number or a mapping", Mapping)
+    return node
 
 
 def _external(node: Node, branch: Branch) -> Node:
@@ -230,6 +252,7 @@ _IN_A_SERVICE: dict[str, Form] = {
     "build.sbom": _text,
     "build.secrets.*": _property("source"),
     "build.ssh": _ssh,
+    "build.ulimits.*": _limit,
     "configs.*": _property("source"),
     "depends_on": _depends_on,
     "develop.watch.*.ignore": _list,
@@ -244,6 +267,7 @@ _IN_A_SERVICE: dict[str, Form] = {
     "networks": _names,
     "ports": _ports,
     "secrets.*": _property("source"),
+    "ulimits.*": _limit,
     "volumes.*": _volume,
 }
 _FORMS = branches(

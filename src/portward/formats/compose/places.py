@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 
 from portward.formats.compose.paths import branches
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, problem, sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def placed(document: Mapping, folder: str, home: str) -> Mapping:
-    """The document, in long form, with its paths relative to where `folder` is relative to. `home` stands for `~`."""
+    """The document, in long form, with its paths relative to where `folder` is relative to. `home` stands for `~`.
+
+    Raises InvalidFile for a path that is no text, as it may be in a file that is only extended.
+    """
     found = _below(document, _PATHS, folder, home)
     assert isinstance(found, Mapping)
     return found
@@ -49,11 +52,22 @@ def _below(node: Node, branch: Branch, folder: str, home: str) -> Node:
 
 def _path(node: Node, folder: str, home: str) -> Node:
     if not isinstance(node, Scalar) or not isinstance(node.data, str):
-        return node
+        raise problem("a path is expected here", node)
     path = node.data
     if path.startswith("~"):
         path = home + path[1:]
     return node.become(posixpath.normpath(posixpath.join(folder, path)))
+
+
+def _paths(node: Node, folder: str, home: str) -> Node:
+    """Lists of paths stand only where no schema has been."""
+    if isinstance(node, Sequence):
+        return sequence((_paths(item, folder, home) for item in node.items), node)
+    return _path(node, folder, home)
+
+
+def _file(node: Node, folder: str, home: str) -> Node:
+    return _path(node, folder, home) if isinstance(node, Scalar) and isinstance(node.data, str) else node
 
 
 def _context(node: Node, folder: str, home: str) -> Node:
@@ -77,12 +91,13 @@ def _volume(node: Node, folder: str, home: str) -> Node:
 
 _PATHS = branches(
     {
-        **dict.fromkeys(("configs.*.file", "secrets.*.file"), _path),
+        **dict.fromkeys(("configs.*.file", "secrets.*.file"), _file),
         "services.*.build.context": _context,
-        "services.*.env_file.*.path": _path,
+        "services.*.build.additional_contexts.*": _context,
+        "services.*.env_file.*.path": _paths,
         "services.*.extends.file": _path,
-        "services.*.label_file.*": _path,
+        "services.*.label_file.*": _paths,
         "services.*.volumes.*": _volume,
-        "services.*.develop.watch.*.path": _path,
+        "services.*.develop.watch.*.path": _paths,
     }
 )

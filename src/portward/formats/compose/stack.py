@@ -63,6 +63,7 @@ def read(
         name,
         tuple(_Reader(key, node.items, values).service() for key, node in active.items()),
         tuple(_Reader(key, node.items, values).service() for key, node in inactive.items()),
+        tuple(loader.variables),
     )
 
 

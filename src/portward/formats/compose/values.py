@@ -147,6 +147,9 @@ def _device_count(node: Node) -> None:
 def _hosts(node: Node) -> None:
     """`extra_hosts`: HOST=IP or HOST:IP."""
     names: list[tuple[str, Node]] = [(name, node) for name in node.items] if isinstance(node, Mapping) else []
+    if any(name.startswith("x-") for name, _ in names):
+        hint = "write it in a list: - x-name=IP"
+        raise problem("the name of a host cannot start with x- here, which marks extensions", node, hint)
     for item in node.items if isinstance(node, Sequence) else ():
         text = item.text if isinstance(item, Scalar) else ""
         name, found, _ = text.partition("=") if "=" in text else text.partition(":")
