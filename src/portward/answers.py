@@ -184,8 +184,39 @@ class Changes(Record):
     undoable: bool = True
 
 
+class Event(Record):
+    """What `ls --watch` saw of a listener: it was there at the beginning (`present`), or came (`start`), went (`stop`), or changed hands (`owner`).
+
+    `when` is the time at which it was seen, seconds since the epoch.
+    """
+
+    kind: str
+    when: float
+    listener: Listener
+
+
+class Past(Record):
+    """Something that is known of who held a port before.
+
+    `what` happened: `present`, `start`, `stop` or `owner` (seen by `ls --watch`), `ran` or `ended` (by `run`), `leased` or `reclaimed` (by
+    the lease store), `stopped` (by `kill`). `by` is that source. `who` it was, in words; `address` is "" where the source keeps none.
+    """
+
+    when: float
+    what: str
+    by: str
+    who: str
+    address: str = ""
+    pid: int | None = None
+    user: str | None = None
+    project: str | None = None
+
+
 class Who(Record):
-    """Everything about one port: holders and their ancestry (one chain for each holder's first process)."""
+    """Everything about one port: holders and their ancestry (one chain for each holder's first process).
+
+    `history` is who held it before, the latest first; None where that was not asked.
+    """
 
     port: int
     transport: Transport
@@ -194,6 +225,7 @@ class Who(Record):
     declared: tuple[Location, ...]
     customary: tuple[str, ...]
     fixes: tuple[Fix, ...]
+    history: tuple[Past, ...] | None = None
 
 
 class WhoAnswer(Record):

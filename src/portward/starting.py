@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from portward import history
 from portward.composing import names_files, runs_compose
 from portward.conventions import Terms, main_service
 from portward.errors import BindRefused, UsageError
@@ -40,6 +41,7 @@ class Starting:
         self._environment = environment
         self._script = script
         self._tell = tell
+        self._port = 0
 
     def run(self, command: Sequence[str], service: str | None, *, socket: bool, retries: int) -> int:
         """Runs the command to its end with the service's port, and returns its exit status. See `processes.run`."""
@@ -50,14 +52,21 @@ class Starting:
             return self._launch(command, chosen, socket, frozenset({lost}))
 
         launch = self._launch(command, chosen, socket, frozenset())
-        return run(
-            launch,
-            listeners=lambda: self._live.read().listeners,
-            tell=self._tell,
-            is_ours=self._is_ours,
-            retries=retries,
-            again=again,
-        )
+        try:
+            return run(
+                launch,
+                listeners=lambda: self._live.read().listeners,
+                tell=self._tell,
+                is_ours=self._is_ours,
+                retries=retries,
+                again=again,
+            )
+        finally:
+            self._write_down(chosen, "ended")
+
+    def _write_down(self, service: str, what: str) -> None:
+        """For `who` with `history`: that the command was started on its port ("ran"), or has ended."""
+        history.ran(self._environment, self._port, service, self._project.name if self._project else None, what)
 
     def _is_ours(self, row: Listener) -> bool:
         """Whether a listener is a container of this very project: `run -- docker compose up` starts such."""
@@ -92,6 +101,8 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
+        self._port = prepared.port
+        self._write_down(service, "ran")
         told = self._composer.told(granted.leases)
         self._project = told.project
         for remark in told.remarks:

@@ -34,12 +34,13 @@ from portward.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from portward.answers import (
         Changes,
         Check,
         Checkup,
+        Event,
         Explanation,
         Killed,
         RuleDoc,
@@ -122,11 +123,55 @@ class Portward:
 
         Raises InvalidPort for a query of digits that is no port, UsageError for a host that has no address.
         """
+        project, skipped = self._readable_project(shallow=True)
+        reading = self._matching(self.live, queries, project, skipped, udp=udp, all_netns=all_netns)
+        if not identify:
+            return reading
+        from portward.identifying import Identifying
+        from portward.probes import SECONDS
+
+        return reading.replace(listeners=Identifying(self.live, lambda: project).listeners(reading.listeners, SECONDS))
+
+    def watch(
+        self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False
+    ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
+        """What `ls` shows, then each start and stop of a listener as it is seen, without end; recorded for `who` with `history`.
+
+        Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
+        remembers owners, and nothing may be stopped by it. Raises as `ls` does.
+        """
+        from portward import history
+        from portward.sockets import open_reader
+        from portward.watching import watch
+
+        project, skipped = self._readable_project(shallow=True)
+        reader = open_reader(narrate=self._narrate)
+        live = Live(reader, self.environment, self._narrate)
+
+        def look() -> Reading:
+            return self._matching(live, queries, project, skipped, udp=udp, all_netns=all_netns)
+
+        udp = udp or any(parse_port(query).transport is Transport.UDP for query in queries if is_port_argument(query))
+        with history.recording(self.environment, self._narrate) as record:
+            for reading, events in watch(reader, look, self._clock, udp=udp, all_netns=all_netns):
+                record(events)
+                yield reading, events
+
+    @staticmethod
+    def _matching(
+        live: Live,
+        queries: Sequence[str],
+        project: Project | None,
+        skipped: Sequence[Skipped],
+        *,
+        udp: bool,
+        all_netns: bool,
+    ) -> Reading:
+        """The listeners that the queries match, with the project's services named."""
         ports = [parse_port(query) for query in queries if is_port_argument(query)]
         words = [query.lower() for query in queries if not is_port_argument(query)]
-        asked = [(argument, self.live.addresses(argument.host)) for argument in ports]
-        project, skipped = self._readable_project(shallow=True)
-        reading = self.live.read(
+        asked = [(argument, live.addresses(argument.host)) for argument in ports]
+        reading = live.read(
             udp=udp or any(argument.transport is Transport.UDP for argument in ports),
             all_netns=all_netns,
             ports=None if words or not ports else {port for argument in ports for port in argument.ports},
@@ -140,12 +185,7 @@ class Portward:
                 if not is_connection(row)
             )
             reading = reading.replace(listeners=tuple(rows))
-        if not identify:
-            return reading
-        from portward.identifying import Identifying
-        from portward.probes import SECONDS
-
-        return reading.replace(listeners=Identifying(self.live, lambda: project).listeners(reading.listeners, SECONDS))
+        return reading
 
     def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
         """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).
@@ -189,10 +229,10 @@ class Portward:
 
         return wait(parsed, seconds, self.live, read, service=service, status=status, tell=tell)
 
-    def who(self, ports: Sequence[str], *, all_netns: bool = False) -> WhoAnswer:
+    def who(self, ports: Sequence[str], *, all_netns: bool = False, history: bool = False) -> WhoAnswer:
         """Everything about what holds the ports: processes and their ancestry, container, unit, project, who declares it.
 
-        Raises InvalidPort for what is not a port.
+        With `history`, also who held them before, as far as Portward looked. Raises InvalidPort for what is not a port.
         """
         from portward.answers import WhoAnswer
 
@@ -205,6 +245,13 @@ class Portward:
         project, skipped = self._readable_project()
         reading = _named(reading, project)
         rows = tuple(self._who(port, argument, reading, project) for argument, port in wanted)
+        if history:
+            from portward.history import past
+
+            reclaimed = self._leasing().past()
+            rows = tuple(
+                row.replace(history=past(self.environment, row.port, row.transport, reclaimed)) for row in rows
+            )
         return WhoAnswer(rows, (*reading.skipped, *skipped))
 
     def _who(self, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:

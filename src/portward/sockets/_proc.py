@@ -85,6 +85,15 @@ def process(pid: int) -> Process | None:
     return Process(pid, name, command, _user(pid), _cwd(pid), started, ticks, int(fields[1]) or None, None)
 
 
+def stamp(pid: int) -> tuple[bytes, bytes] | None:
+    """What changes when a pid becomes another process's, or the process another program: its start and its name. None if it ended."""
+    try:
+        head, _, tail = _read(pid, "stat").rpartition(b")")
+    except OSError:
+        return None
+    return tail.split(None, 20)[19], head
+
+
 def ancestry(child: Process) -> tuple[Process, ...]:
     """The parents of a process, nearest first, as far as they may be seen."""
     chain: list[Process] = []
