@@ -50,6 +50,7 @@ ALLOWED = {
     "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
     "watching": {"answers", "model", "sockets", "wording"},
     "history": {"answers", "model", "processes", "wording"},
+    "privileges": {"answers", "errors", "sockets"},
     "waiting": {"answers", "arguments", "catalog", "errors", "identifying", "live", "model", "probes"},
     "places": {"containers", "errors", "evidence", "live", "model", "reach", "sockets", "wording"},
     "aiming": {"arguments", "catalog", "errors", "evidence", "model", "places", "wording"},
@@ -73,7 +74,7 @@ ALLOWED = {
     "ward": {
         "allocate", "answers", "arguments", "catalog", "change", "composing", "configuration", "conventions", "errors",
         "evidence", "examining", "explaining", "filling", "formats", "generated", "githook", "history", "identifying", "journal", "leases",
-        "leasing", "live", "model", "ownership", "plan", "preflight", "probes", "processes", "remedies", "rules", "servers",
+        "leasing", "live", "model", "ownership", "plan", "preflight", "privileges", "probes", "processes", "remedies", "rules", "servers",
         "sockets", "starting", "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "watching", "wording", "workspace",
     },
     "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wording"},

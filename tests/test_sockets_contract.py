@@ -28,13 +28,24 @@ if TYPE_CHECKING:
 EVERY_FORM = [("127.0.0.1", None), ("0.0.0.0", None), ("::1", None), ("::", True), ("::", False)]
 
 
-@pytest.fixture(params=["linux-bpf", "linux-proc", "psutil"])
+@pytest.fixture(
+    params=[
+        "linux-bpf",
+        "linux-proc",
+        pytest.param("linux-split", marks=pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")),
+        "psutil",
+    ]
+)
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SocketReader:
     """Each reader that this system can have, that of Linux with every way to find owners."""
     name, _, way = request.param.partition("-")
     if name == "linux" and sys.platform != "linux":
         pytest.skip("only on Linux")
     monkeypatch.setenv("PORTWARD_OWNERS", way)
+    if way == "split":
+        from portward.sockets import _split
+
+        monkeypatch.setattr(_split, "is_possible", lambda: True)  # the test's process has threads
     return open_reader(name)
 
 

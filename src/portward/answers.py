@@ -240,6 +240,18 @@ class WhoAnswer(Record):
         return tuple(row for who in self.ports for row in who.listeners)
 
 
+class OwnersPin(Record):
+    """Which group may see the owners of all sockets, None for no group; where that is pinned, and what it exposes, in sentences.
+
+    `changed` is whether it was just now pinned or taken away.
+    """
+
+    group: str | None
+    path: str
+    exposes: tuple[str, ...]
+    changed: bool = False
+
+
 class Freed(Record):
     """A holder that was stopped: `how` it was in the end, after so many seconds.
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Event,
         Explanation,
         Killed,
+        OwnersPin,
         RuleDoc,
         Services,
         Verified,
@@ -773,6 +774,33 @@ class Portward:
         before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
         draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
         return draft.change(self._journal(), "pin", write)
+
+    @staticmethod
+    def owners_state() -> OwnersPin:
+        """Whether a group may see the owners of all sockets."""
+        from portward import privileges
+
+        return privileges.owners_state()
+
+    def owners_plan(self, group: str | None = None) -> OwnersPin:
+        """What `pin_owners` would let a group see. See `privileges.owners_plan`."""
+        from portward import privileges
+
+        return privileges.owners_plan(group, self.environment)
+
+    @staticmethod
+    def pin_owners(plan: OwnersPin) -> OwnersPin:
+        """Lets a group see the owners of all sockets until the machine is started anew. Needs root; raises Unavailable."""
+        from portward import privileges
+
+        return privileges.pin_owners(plan)
+
+    @staticmethod
+    def unpin_owners() -> OwnersPin:
+        """Takes that back. Needs root; raises Unavailable."""
+        from portward import privileges
+
+        return privileges.unpin_owners()
 
     def doctor_store(self, *, write: bool = False) -> Checkup:
         """Whether the lease store is whole, sensible and within reach. Only with `write` is anything put right.

@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
     "catalog": ("look", "what a port is customarily used for"),
+    "setup": ("setup", "opt-in privileges: what an ordinary user may see of owners"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""
 

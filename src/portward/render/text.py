@@ -107,7 +107,7 @@ def partial(rows: Iterable[Listener], skipped: Iterable[Skipped]) -> Iterator[st
     rows = list(rows)
     hidden = sum(row.owners is Owners.HIDDEN for row in rows)
     if hidden:
-        more = "even root may not see them" if _is_root() else "run with sudo to see them"
+        more = "even root may not see them" if _is_root() else "run with sudo, or see `portward setup`"
         yield f"{hidden} of {len(rows)} owners {'is' if hidden == 1 else 'are'} hidden from you: {more}"
     for entry in skipped:
         yield from wrapped(f"not seen: {entry.what}: {entry.reason}", "      ")

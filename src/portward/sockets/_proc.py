@@ -22,20 +22,20 @@ _ANCESTORS = 64
 _user_names: dict[int, str] = {}
 
 
-def socket_owners(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
+def socket_owners(inodes: Collection[int], among: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
     """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
 
     Every owner of a shared socket is found. A socket that no process has open (its descriptor is in flight in a message,
     it belongs to the kernel, or to a process in a foreign pid namespace) has no entry. Threads that do not share their
     process's descriptors are not looked at; a program that is just being started may still be an owner of what its parent
-    has. With `pids`, only those processes are looked at.
+    has. With `among`, only those processes are looked at.
     """
     wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
     owners: dict[int, list[int]] = {}
     if not wanted:
         return owners, False
     hidden = not os.path.exists("/proc/1")  # mounted with hidepid
-    for pid in _pids() if pids is None else pids:
+    for pid in pids() if among is None else among:
         try:
             found = _sockets_of(pid, wanted)
         except PermissionError:
@@ -66,7 +66,8 @@ def _sockets_of(pid: int, wanted: dict[str, int]) -> set[int]:
     return found
 
 
-def _pids() -> Iterator[int]:
+def pids() -> Iterator[int]:
+    """Every process that this /proc shows."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())
 
 
