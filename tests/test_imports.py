@@ -217,6 +217,58 @@ def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
     assert not {name for name in loaded if name.startswith("portward.rules")}
 
 
+BUDGETS = {
+    "ls": ([], 76, 150),
+    "who": (["1"], 80, 195),
+    "check": (["1"], 22, 35),
+    "services": ([], 86, 200),
+    "set": (["redis=14001"], 83, 195),
+    "resolve": ([], 126, 245),
+    "docs": ([], 83, 200),
+    "init": ([], 36, 80),
+    "undo": (["--dry-run"], 34, 75),
+    "find": ([], 30, 55),
+    "lease": (["web"], 88, 210),
+    "release": (["nobody"], 29, 65),
+    "leases": ([], 34, 75),
+    "env": ([], 96, 215),
+    "run": (["web", "--", "true"], 118, 245),
+    "verify": (["1"], 82, 200),
+    "pin": (["web=5000", "--reason", "why"], 36, 95),
+    "kill": (["1", "--dry-run"], 35, 72),
+    "identify": (["1"], 42, 105),
+    "wait": (["1", "--timeout", "0"], 38, 92),
+    "explain": (["a text without a trouble"], 52, 88),
+    "doctor": (["--store"], 37, 100),
+    "catalog": (["5000"], 22, 55),
+    "setup": ([], 23, 35),
+}
+"""Of each verb in examples/nexus: words, how many modules of ours it may load, and how many in all, whose number differs a little with
+each version of Python. A module takes some 0.3 ms. Who needs more raises the number, and says why in the commit."""
+
+
+@pytest.mark.parametrize("verb", BUDGETS)
+def test_start_up_has_a_budget(verb: str, tmp_path: Path) -> None:
+    """No verb loads more modules than it is granted: start-up is part of every answer, and a count is the same on any machine."""
+    words, most_of_ours, most = BUDGETS[verb]
+    project = tmp_path / "nexus"
+    shutil.copytree(SOURCE.parent.parent / "examples/nexus", project)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    loaded = _loaded([verb, *words], environment, project)
+    ours = sorted(name for name in loaded if name.partition(".")[0] == "portward")
+    assert "portward.ward" in ours
+    assert len(ours) <= most_of_ours, ours
+    assert len(loaded) <= most, sorted(loaded - set(ours))
+    assert most_of_ours < len(ours) * 1.3 + 5, "the budget is far above what is needed: lower it"
+
+
+def test_every_verb_has_a_budget() -> None:
+    """A new verb gets its number of modules when it is made."""
+    from portward import cli
+
+    assert BUDGETS.keys() == cli.VERBS.keys()
+
+
 def _loaded(words: list[str], environment: dict[str, str], folder: Path) -> set[str]:
     """The modules that a command loads, in a process of its own."""
     code = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from portward.model import Listener
     from portward.sockets._netlink import SocketRow
 
-    Stamp = tuple[bytes, bytes] | None
+    Stamp = tuple[int, str] | None
 
 
 class Memory:
@@ -52,6 +52,8 @@ class Memory:
         for process in listener.processes:
             if process.pid not in self._stamps:
                 self._stamps[process.pid] = _proc.stamp(process.pid)
+            if not _proc.is_of(process, self._stamps[process.pid]):
+                return  # it became another program just now
         self._rows[netns, row.cookie] = row, self._clock(), listener
 
     def _live(self, listener: Listener, stamps: dict[int, Stamp]) -> bool:
@@ -59,7 +61,7 @@ class Memory:
         for process in listener.processes:
             if process.pid not in stamps:
                 stamps[process.pid] = _proc.stamp(process.pid)
-            if stamps[process.pid] is None or stamps[process.pid] != self._stamps.get(process.pid):
+            if not _proc.is_of(process, stamps[process.pid]):
                 return False
         return True
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
+_MAIN_THREAD = "-MainThread"
 _ANCESTORS = 64
 _user_names: dict[int, str] = {}
 
@@ -80,19 +81,24 @@ def process(pid: int) -> Process | None:
     head, _, tail = stat.rpartition(b")")
     fields = tail.split(None, 20)
     command = _command(pid)
-    name = _name(head.partition(b"(")[2].decode(errors="replace"), command)
+    name = _name(_comm(head), command)
     ticks = int(fields[19])
     started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
     return Process(pid, name, command, _user(pid), _cwd(pid), started, ticks, int(fields[1]) or None, None)
 
 
-def stamp(pid: int) -> tuple[bytes, bytes] | None:
+def stamp(pid: int) -> tuple[int, str] | None:
     """What changes when a pid becomes another process's, or the process another program: its start and its name. None if it ended."""
     try:
         head, _, tail = _read(pid, "stat").rpartition(b")")
     except OSError:
         return None
-    return tail.split(None, 20)[19], head
+    return int(tail.split(None, 20)[19]), _comm(head).removesuffix(_MAIN_THREAD)
+
+
+def is_of(process: Process, stamp: tuple[int, str] | None) -> bool:
+    """Whether a stamp is that of a process as it was looked at."""
+    return stamp is not None and stamp[0] == process.start_ticks and process.name.startswith(stamp[1])
 
 
 def ancestry(child: Process) -> tuple[Process, ...]:
@@ -148,9 +154,14 @@ def _command(pid: int) -> tuple[str, ...]:
     return tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
 
 
+def _comm(head: bytes) -> str:
+    """The name in what comes before the last parenthesis of /proc/PID/stat."""
+    return head.partition(b"(")[2].decode(errors="replace")
+
+
 def _name(comm: str, command: tuple[str, ...]) -> str:
     """The kernel keeps 15 bytes of the name: longer ones are completed from the command. Node names its main thread."""
-    comm = comm.removesuffix("-MainThread")
+    comm = comm.removesuffix(_MAIN_THREAD)
     program = command[0].rpartition("/")[2] if command else ""
     return program if len(comm.encode()) >= _LONGEST_COMM and program.startswith(comm) else comm
 
