@@ -53,7 +53,7 @@ class LinuxReader:
             from portward.sockets import _netns
 
             namespaces, hidden = _netns.others()
-            answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
+            answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports, 1 << LISTEN))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
         listeners = self._owned(rows) if owners else [_listener(netns, row, (), False, {}) for netns, row in rows]
@@ -111,11 +111,11 @@ def _unlisted(error: OSError) -> Unavailable:
     return Unavailable(reason, hint="PORTWARD_SOCKETS=psutil reads /proc/net instead")
 
 
-def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
-    """The sockets of the network namespace that this thread is in."""
+def _sockets(udp: bool, ports: Collection[int] | None, states: int = _HELD) -> list[SocketRow]:
+    """The sockets of the network namespace that this thread is in: all in the states of a bit mask, or all on the ports."""
     with SockDiag() as diag:
         if ports is None:
-            rows = diag.dump(_TCP, _HELD)
+            rows = diag.dump(_TCP, states)
             return rows + diag.dump(_UDP, _UDP_STATES) if udp else rows
         rows = []
         for port in sorted(ports) if len(ports) <= _FEW_PORTS else [None]:

@@ -61,7 +61,8 @@ class Memory:
         for process in listener.processes:
             if process.pid not in stamps:
                 stamps[process.pid] = _proc.stamp(process.pid)
-            if not _proc.is_of(process, stamps[process.pid]):
+            stamp = stamps[process.pid]
+            if stamp is None or stamp != self._stamps.get(process.pid):
                 return False
         return True
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
+_ENDED = (b"Z", b"X")
 _MAIN_THREAD = "-MainThread"
 _ANCESTORS = 64
 _user_names: dict[int, str] = {}
@@ -88,12 +89,16 @@ def process(pid: int) -> Process | None:
 
 
 def stamp(pid: int) -> tuple[int, str] | None:
-    """What changes when a pid becomes another process's, or the process another program: its start and its name. None if it ended."""
+    """What changes when a pid becomes another process's, or the process another program: its start and its name.
+
+    None if it has ended, though its parent may not have heard of it yet (state Z).
+    """
     try:
         head, _, tail = _read(pid, "stat").rpartition(b")")
     except OSError:
         return None
-    return int(tail.split(None, 20)[19]), _comm(head).removesuffix(_MAIN_THREAD)
+    fields = tail.split(None, 20)
+    return None if fields[0] in _ENDED else (int(fields[19]), _comm(head).removesuffix(_MAIN_THREAD))
 
 
 def is_of(process: Process, stamp: tuple[int, str] | None) -> bool:
