@@ -28,15 +28,14 @@ STAYS = """
 held = [listen("127.0.0.1"), listen("::1"), listen("0.0.0.0", kind=socket.SOCK_DGRAM)]
 for _ in range(2):
     if os.fork() == 0:
-        sys.stdin.close()
-        __import__("signal").pause()
+        sys.stdin.read()
+        os._exit(0)
 ready(ports=[one.getsockname()[1] for one in held])
 """
 CHURN = """
-import signal
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+import select
 ready()
-while True:
+while not select.select([sys.stdin], [], [], 0.005)[0]:  # one process at a time, until this one's stdin ends
     if os.fork() == 0:
         for _ in range(3):
             try:
@@ -45,6 +44,7 @@ while True:
             except OSError:
                 pass  # the one before still has it
         os._exit(0)
+    os.wait()
 """
 
 
