@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint pytest soak bench bench-leases docs pictures clean
+.PHONY: help demo test lint pytest soak bench bench-plots bench-leases docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo 'make test    the gate: ruff, mypy, and every test'
 	@echo 'make soak    the tests at their full sizes: hours'
 	@echo 'make bench   Portward paired with its peers, in one table'
+	@echo 'make bench-plots  how the cost of a listing grows, as plots in docs/'
 	@echo 'make bench-leases  who hands out a port twice: leases beside their peers, many processes at once'
 	@echo 'make docs    write the generated parts of the documentation anew'
 	@echo 'make pictures  take the pictures of the documentation anew (root, Chromium)'
@@ -41,6 +42,9 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
 	$(BIN)/python -m benchmarks.projects
+
+bench-plots: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run --plots docs $(BENCH)
 
 bench-leases: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.leases $(BENCH)

@@ -7,6 +7,7 @@ that builds it, which is process 1 of its pid namespace: nothing outlives it.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import random
@@ -29,15 +30,20 @@ _MOST_DESCRIPTORS = 20_000
 _CONNECTIONS_PER_PROCESS = 4_000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+_CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
 class State:
-    """How much of everything. Seven listeners in ten are TCP on IPv4, two TCP on IPv6, one is UDP."""
+    """How much of everything. Seven listeners in ten are TCP on IPv4, two TCP on IPv6, one is UDP.
+
+    `files` are open in each process, None for few in most and many in some: 65 on average.
+    """
 
     listeners: int
     processes: int
     connections: int = 0
+    files: int | None = None
 
     def __str__(self) -> str:
         return f"{self.processes:,} processes, {self.listeners:,} listeners, {self.connections:,} connections"
@@ -66,7 +72,7 @@ def running(state: State) -> Iterator[None]:
     pids: list[int] = []
     try:
         for index in range(state.processes):
-            files = int(_FEWEST_FILES + (_MOST_FILES - _FEWEST_FILES) * chance.random() ** 2)
+            files = state.files or int(_FEWEST_FILES + (_MOST_FILES - _FEWEST_FILES) * chance.random() ** 2)
             listeners = range(index, state.listeners, state.processes)
             pids.append(_holder(partial(_ordinary, listeners, files)))
         for start in range(0, state.connections, _CONNECTIONS_PER_PROCESS):
@@ -86,6 +92,23 @@ def listening(ports: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         _end(pids)
+
+
+@contextmanager
+def namespaces(count: int, listeners: int) -> Iterator[None]:
+    """So many network namespaces while the block runs, with a process in each that has so many listeners."""
+    pids: list[int] = []
+    try:
+        pids += (_holder(partial(_elsewhere, listeners)) for _ in range(count))
+        yield
+    finally:
+        _end(pids)
+
+
+def _elsewhere(listeners: int) -> list[object]:
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    return [socket.create_server(("", FIRST_PORT + index)) for index in range(listeners)]
 
 
 def open_files() -> int:

@@ -457,6 +457,7 @@ EVERY_VERB = {
     "identify": ["1"],
     "wait": ["1", "--timeout", "0"],
     "catalog": ["5000"],
+    "setup": [],
 }
 """Each verb with what it cannot do without."""
 

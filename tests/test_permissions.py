@@ -63,7 +63,7 @@ def test_who_may_not_see_owners_is_told_how_to(open_nexus: Path, free_port: int)
         text = _as_nobody("ls", str(free_port), cwd=open_nexus).stdout.splitlines()
         who = _as_nobody("who", str(free_port), cwd=open_nexus).stdout
     assert text[1].split() == [str(free_port), "127.0.0.1", "hidden", "(root)", "root"]
-    assert text[2] == "1 of 1 owners is hidden from you: run with sudo to see them"
+    assert text[2] == "1 of 1 owners is hidden from you: run with sudo, or see `portward setup`"
     assert "a process of root that you are not permitted to see" in who
 
 

@@ -22,7 +22,7 @@ from tests.conftest import need, need_root, port_of, run_code, unmet
 if sys.platform != "linux":
     pytest.skip("Linux alone", allow_module_level=True)
 
-from portward.sockets import _bpf, _btf, _linux, _owners, _proc
+from portward.sockets import _bpf, _btf, _linux, _owners, _pin, _proc, _split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -529,34 +529,53 @@ ALL, BPF_ALONE, BOTH_NEEDED, NONE = 0x1FFFFFFFFFF, 1 << 39, 1 << 39 | 1 << 38, 0
         ("bpf", NONE, 500, True, ["proc"]),
         ("bpf", ALL, 500, False, ["bpf", "proc"]),
         ("proc", ALL, 500, True, ["proc"]),
+        ("", ALL, 5, True, ["split"]),
+        ("", ALL, 500, False, ["bpf", "split"]),
+        ("split", ALL, 500, True, ["split"]),
+        ("", NONE, 500, True, ["pinned"]),
+        ("", NONE, 5, True, ["pinned"]),
+        ("pinned", ALL, 500, True, ["pinned"]),
+        ("pinned", NONE, 500, False, ["pinned", "proc"]),
     ],
 )
 def test_the_way_is_chosen_by_what_may_be_done_and_by_what_it_costs(
     forced: str, held: int, processes: int, works: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PORTWARD_OWNERS forces one, whatever it costs; where the kernel does not answer, the walk does."""
+    """PORTWARD_OWNERS forces one, whatever it costs; where the kernel does not answer, the walk does.
+
+    The pinned iterator is there, and a second processor, where they are expected.
+    """
     ways: list[str] = []
 
-    def by_bpf(inodes: Collection[int]) -> dict[int, list[int]]:
-        ways.append("bpf")
+    def by_bpf(inodes: Collection[int], path: str = "") -> dict[int, list[int]]:
+        ways.append("pinned" if path else "bpf")
         if not works:
             raise _bpf.Unusable("not today")
         return {inode: [1] for inode in inodes}
 
-    def by_walk(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
-        if pids is None:
+    def by_walk(inodes: Collection[int], among: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
+        if among is None:
             ways.append("proc")
         return {inode: [1] for inode in inodes}, False
 
+    def by_two(inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+        ways.append("split")
+        return {inode: [1] for inode in inodes}, False
+
     monkeypatch.setattr(_bpf, "socket_owners", by_bpf)
+    monkeypatch.setattr(_bpf, "pinned_owners", by_bpf)
+    monkeypatch.setattr(_pin, "is_readable", lambda: "pinned" in expected)
     monkeypatch.setattr(_proc, "socket_owners", by_walk)
+    monkeypatch.setattr(_split, "socket_owners", by_two)
+    monkeypatch.setattr(_split, "is_possible", lambda: "split" in expected)
+    monkeypatch.setattr(_owners, "_WORTH_A_FORK", 0)
     monkeypatch.setattr(_owners, "_status", lambda: {b"CapEff": b"%x" % held, b"NSpid": b"\t7"})
     monkeypatch.setattr(_owners, "_dear", lambda: "few" if processes < 100 else None)
     monkeypatch.setenv("PORTWARD_OWNERS", forced)
     said: list[str] = []
     assert _owners.socket_owners([7], said.append) == ({7: [1]}, False)
     assert ways == expected
-    assert said[-1].startswith("owners by BPF" if expected[-1] == "bpf" else "owners by a walk")
+    assert said[-1].startswith("owners by BPF" if expected[-1] in ("bpf", "pinned") else "owners by a walk")
 
 
 def test_few_processes_are_walked(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

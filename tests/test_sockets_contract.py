@@ -28,13 +28,24 @@ if TYPE_CHECKING:
 EVERY_FORM = [("127.0.0.1", None), ("0.0.0.0", None), ("::1", None), ("::", True), ("::", False)]
 
 
-@pytest.fixture(params=["linux-bpf", "linux-proc", "psutil"])
+@pytest.fixture(
+    params=[
+        "linux-bpf",
+        "linux-proc",
+        pytest.param("linux-split", marks=pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")),
+        "psutil",
+    ]
+)
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SocketReader:
     """Each reader that this system can have, that of Linux with every way to find owners."""
     name, _, way = request.param.partition("-")
     if name == "linux" and sys.platform != "linux":
         pytest.skip("only on Linux")
     monkeypatch.setenv("PORTWARD_OWNERS", way)
+    if way == "split":
+        from portward.sockets import _split
+
+        monkeypatch.setattr(_split, "is_possible", lambda: True)  # the test's process has threads
     return open_reader(name)
 
 
@@ -271,7 +282,8 @@ def test_whom_lsof_names_is_whom_we_name(reader: SocketReader, listen: Listen, s
     """On the sockets of our own, the owners are those that `lsof` finds."""
     lsof = need("lsof")
     children = [spawn("held = listen('127.0.0.1'); ready(port=held.getsockname()[1])") for _ in range(3)]
-    ports = {child.facts["port"] for child in children} | {port_of(listen("::1"))}
+    ours = {(child.facts["port"], child.pid) for child in children} | {(port_of(listen("::1")), os.getpid())}
+    ports = {port for port, _ in ours}
     argument = f"-iTCP:{','.join(map(str, sorted(ports)))}"
     listed = subprocess.run(
         [lsof, "-nP", "-w", "-F", "pn", "-sTCP:LISTEN", argument], capture_output=True, text=True, check=True
@@ -284,7 +296,7 @@ def test_whom_lsof_names_is_whom_we_name(reader: SocketReader, listen: Listen, s
             expected.add((int(line.rpartition(":")[2]), pid))
     found = {(row.port, process.pid) for row in rows_of(reader, ports) for process in row.processes}
     assert found == expected
-    assert len(found) == 4
+    assert found >= ours  # on another address somebody else may have the same number
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="two readers only on Linux")
@@ -296,6 +308,7 @@ def test_the_readers_agree(listen: Listen, spawn: Spawn) -> None:
         [
             row.replace(
                 endpoint=row.endpoint.replace(v6only=None),
+                cookie=None,
                 processes=tuple(one.replace(start_ticks=None, started=None) for one in row.processes),
             )
             for row in rows_of(open_reader(name), ports)

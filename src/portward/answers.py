@@ -188,8 +188,39 @@ class Changes(Record):
     undoable: bool = True
 
 
+class Event(Record):
+    """What `ls --watch` saw of a listener: it was there at the beginning (`present`), or came (`start`), went (`stop`), or changed hands (`owner`).
+
+    `when` is the time at which it was seen, seconds since the epoch.
+    """
+
+    kind: str
+    when: float
+    listener: Listener
+
+
+class Past(Record):
+    """Something that is known of who held a port before.
+
+    `what` happened: `present`, `start`, `stop` or `owner` (seen by `ls --watch`), `ran` or `ended` (by `run`), `leased` or `reclaimed` (by
+    the lease store), `stopped` (by `kill`). `by` is that source. `who` it was, in words; `address` is "" where the source keeps none.
+    """
+
+    when: float
+    what: str
+    by: str
+    who: str
+    address: str = ""
+    pid: int | None = None
+    user: str | None = None
+    project: str | None = None
+
+
 class Who(Record):
-    """Everything about one port: holders and their ancestry (one chain for each holder's first process)."""
+    """Everything about one port: holders and their ancestry (one chain for each holder's first process).
+
+    `history` is who held it before, the latest first; None where that was not asked.
+    """
 
     port: int
     transport: Transport
@@ -199,6 +230,7 @@ class Who(Record):
     customary: tuple[str, ...]
     fixes: tuple[Fix, ...]
     lease: Lease | None = None
+    history: tuple[Past, ...] | None = None
 
 
 class WhoAnswer(Record):
@@ -212,6 +244,18 @@ class WhoAnswer(Record):
     def rows(self) -> tuple[Listener, ...]:
         """The listeners that the answer rests on."""
         return tuple(row for who in self.ports for row in who.listeners)
+
+
+class OwnersPin(Record):
+    """Which group may see the owners of all sockets, None for no group; where that is pinned, and what it exposes, in sentences.
+
+    `changed` is whether it was just now pinned or taken away.
+    """
+
+    group: str | None
+    path: str
+    exposes: tuple[str, ...]
+    changed: bool = False
 
 
 class Freed(Record):

@@ -75,7 +75,7 @@ class Leased:
 
     def promises(self, ports: Collection[int] | None = None) -> Promises:
         """The leases that stand now, all of them or those on the given ports. A store that cannot be read is told as skipped."""
-        from portward.leases import address, here, is_there
+        from portward.leases import address, is_there
         from portward.workspace import checkout
 
         worktree = checkout(self._place).worktree if self._place else ""
@@ -83,6 +83,8 @@ class Leased:
             store = address(self._environment, self._settings("store").store)
             if not is_there(store):
                 return Promises(worktree)
+            from portward.leases import here
+
             site, now = here.site(), self._clock()
             leases = tuple(
                 lease

@@ -178,6 +178,17 @@ class Leasing:
         found = self.store.leases() if everyone else self.store.leases(project=self.checkout.project)
         return self._told(found, remarks)
 
+    def past(self) -> tuple[Lease | Reclaimed, ...]:
+        """What the store knows of this site's ports: the leases that there are, and what was taken back. Nothing where it cannot be read."""
+        try:
+            leases, reclaimed = self.store.leases(), self.store.reclaimed()
+        except Unavailable:
+            return ()
+        return (*filter(self._is_here, leases), *(each for each in reclaimed if self._is_here(each.lease)))
+
+    def _is_here(self, lease: Lease) -> bool:
+        return (lease.host, lease.netns) == (self._site.host, self._site.netns)
+
     def _take_back(self) -> tuple[Reclaimed, ...]:
         """Takes back what those had who are provably gone."""
         return self.store.reclaim(

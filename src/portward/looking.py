@@ -9,12 +9,13 @@ from portward.model import Endpoint, Listener, Reading, Side, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from portward.answers import Event
     from portward.declared import Declared
     from portward.leased import Leased, Promises
     from portward.live import Live
-    from portward.model import Location, Project
+    from portward.model import Location, Project, Skipped
 
 
 class Query:
@@ -61,13 +62,50 @@ def ls(
     """See `Portward.ls`."""
     query = Query(live, queries, udp)
     project, skipped = declared.readable(shallow=True)
+    reading = _matching(live, query, project, skipped, all_netns)
+    if not identify:
+        return reading
+    from portward.identifying import Identifying
+    from portward.probes import SECONDS
+
+    return reading.replace(listeners=Identifying(live, lambda: project).listeners(reading.listeners, SECONDS))
+
+
+def watch(
+    declared: Declared,
+    environment: Mapping[str, str],
+    narrate: Callable[[str], None],
+    clock: Callable[[], float],
+    queries: Sequence[str],
+    *,
+    udp: bool,
+    all_netns: bool,
+) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
+    """See `Portward.watch`."""
+    from portward import history, watching
+    from portward.live import Live
+    from portward.sockets import open_reader
+
+    reader = open_reader(narrate=narrate)
+    live = Live(reader, environment, narrate)
+    query = Query(live, queries, udp)
+    project, skipped = declared.readable(shallow=True)
+
+    def look() -> Reading:
+        return _matching(live, query, project, skipped, all_netns)
+
+    with history.recording(environment, narrate) as record:
+        for reading, events in watching.watch(reader, look, clock, udp=query.udp, all_netns=all_netns):
+            record(events)
+            yield reading, events
+
+
+def _matching(
+    live: Live, query: Query, project: Project | None, skipped: Sequence[Skipped], all_netns: bool
+) -> Reading:
+    """The listeners that the query wants, with the project's services named."""
     reading = _named(live.read(udp=query.udp, all_netns=all_netns, ports=query.ports), project)
     rows = tuple(row for row in reading.listeners if query.wants(row))
-    if identify:
-        from portward.identifying import Identifying
-        from portward.probes import SECONDS
-
-        rows = Identifying(live, lambda: project).listeners(rows, SECONDS)
     return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
 
 

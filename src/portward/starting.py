@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from portward import history
 from portward.composing import names_files, runs_compose
 from portward.conventions import Terms, main_service
 from portward.errors import BindRefused, UsageError
@@ -52,6 +53,7 @@ class Starting:
         self._script = script
         self._tell = tell
         self._explain = explain
+        self._port = 0
 
     def run(self, command: Sequence[str], service: str | None, *, socket: bool, retries: int) -> int:
         """Runs the command to its end with the service's port, and returns its exit status. See `processes.run`."""
@@ -62,16 +64,23 @@ class Starting:
             return self._launch(command, chosen, socket, frozenset({lost}))
 
         launch = self._launch(command, chosen, socket, frozenset())
-        return run(
-            launch,
-            listeners=lambda: self._live.read().listeners,
-            tell=self._tell,
-            is_ours=self._is_ours,
-            retries=retries,
-            again=again,
-            in_use=ports_in_use if self._explain else None,
-            explain=self._explained,
-        )
+        try:
+            return run(
+                launch,
+                listeners=lambda: self._live.read().listeners,
+                tell=self._tell,
+                is_ours=self._is_ours,
+                retries=retries,
+                again=again,
+                in_use=ports_in_use if self._explain else None,
+                explain=self._explained,
+            )
+        finally:
+            self._write_down(chosen, "ended")
+
+    def _write_down(self, service: str, what: str) -> None:
+        """For `who` with `history`: that the command was started on its port ("ran"), or has ended."""
+        history.ran(self._environment, self._port, service, self._project.name if self._project else None, what)
 
     def _explained(self, last_words: str, told: int | None) -> None:
         """Says what the last words of a command that died tell of ports, but of the port of which all is `told`."""
@@ -124,6 +133,8 @@ class Starting:
             raise UsageError("a socket can be handed over on Linux only", hint="leave --fd out")
         how = "socket handed over" if handed else "held until it binds" if held else "not held here"
         self._tell(f"{service} -> {prepared.port} ({how})")
+        self._port = prepared.port
+        self._write_down(service, "ran")
         told = self._composer.told(ports)
         self._project = told.project
         for remark in told.remarks:

@@ -17,14 +17,16 @@ from portward.model import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from portward.answers import (
         Changes,
         Check,
         Checkup,
+        Event,
         Explanation,
         Killed,
+        OwnersPin,
         RuleDoc,
         Services,
         Verified,
@@ -102,6 +104,26 @@ class Portward:
 
         return looking.ls(self.live, self.declared, queries, udp=udp, all_netns=all_netns, identify=identify)
 
+    def watch(
+        self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False
+    ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
+        """What `ls` shows, then each start and stop of a listener as it is seen, without end; recorded for `who` with `history`.
+
+        Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
+        remembers owners, and nothing may be stopped by it. Raises as `ls` does.
+        """
+        from portward import looking
+
+        return looking.watch(
+            self.declared,
+            self.environment,
+            self._narrate,
+            self._clock,
+            queries,
+            udp=udp,
+            all_netns=all_netns,
+        )
+
     def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
         """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).
 
@@ -144,14 +166,21 @@ class Portward:
 
         return wait(parsed, seconds, self.live, read, service=service, status=status, tell=tell)
 
-    def who(self, ports: Sequence[str], *, all_netns: bool = False) -> WhoAnswer:
+    def who(self, ports: Sequence[str], *, all_netns: bool = False, history: bool = False) -> WhoAnswer:
         """Everything about what holds the ports: processes and their ancestry, container, unit, project, who declares it.
 
-        Raises InvalidPort for what is not a port.
+        With `history`, also who held them before, as far as Portward looked. Raises InvalidPort for what is not a port.
         """
         from portward import looking
 
-        return looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
+        answer = looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
+        if not history:
+            return answer
+        from portward.history import past
+
+        leases = self._leasing().past()
+        rows = (row.replace(history=past(self.environment, row.port, row.transport, leases)) for row in answer.ports)
+        return answer.replace(ports=tuple(rows))
 
     def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
         """Whether each port is free to bind now, and who is in the way of those that are not.
@@ -500,6 +529,33 @@ class Portward:
         from portward import changing
 
         return changing.pin(self.declared, wish, reason, write=write)
+
+    @staticmethod
+    def owners_state() -> OwnersPin:
+        """Whether a group may see the owners of all sockets."""
+        from portward import privileges
+
+        return privileges.owners_state()
+
+    def owners_plan(self, group: str | None = None) -> OwnersPin:
+        """What `pin_owners` would let a group see. See `privileges.owners_plan`."""
+        from portward import privileges
+
+        return privileges.owners_plan(group, self.environment)
+
+    @staticmethod
+    def pin_owners(plan: OwnersPin) -> OwnersPin:
+        """Lets a group see the owners of all sockets until the machine is started anew. Needs root; raises Unavailable."""
+        from portward import privileges
+
+        return privileges.pin_owners(plan)
+
+    @staticmethod
+    def unpin_owners() -> OwnersPin:
+        """Takes that back. Needs root; raises Unavailable."""
+        from portward import privileges
+
+        return privileges.unpin_owners()
 
     def doctor_store(self, *, write: bool = False) -> Checkup:
         """Whether the lease store is whole, sensible and within reach. Only with `write` is anything put right.

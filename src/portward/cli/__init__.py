@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "the dashboard in the browser: who listens, the project, and its changes"),
     "top": ("serve", "who listens, live and full-screen, with what can be done about it"),
     "catalog": ("look", "what a port is customarily used for"),
+    "setup": ("setup", "opt-in privileges: what an ordinary user may see of owners"),
 }
 """Verb → the module that has `add_<verb>(parser)` and `<verb>(arguments)`, and one line of help."""
 
@@ -93,17 +94,19 @@ def _run(words: list[str]) -> int:
     return status
 
 
-def say(lines: Iterable[str]) -> None:
-    """Prints lines on stdout. A reader who has gone away has seen enough; raises Unavailable for a full disk and the like."""
+def say(lines: Iterable[str]) -> bool:
+    """Prints lines on stdout. A reader who has gone away has seen enough: False. Raises Unavailable for a full disk and the like."""
     try:
         for line in lines:
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:
         _let_go()
+        return False
     except OSError as error:
         _let_go()
         raise Unavailable(f"the answer cannot be written: {error.strerror}") from None
+    return True
 
 
 def printable(line: str, colours: Collection[str] = ()) -> str:

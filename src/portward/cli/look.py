@@ -6,6 +6,7 @@ import sys
 import time
 
 from portward.arguments import parse_port, parse_range
+from portward.cli import printable, say
 from portward.cli.terminal import open_ward, show
 from portward.errors import InvalidPort, UsageError
 from portward.model import LAST_PORT, Transport
@@ -20,12 +21,15 @@ def add_ls(parser: Declares) -> None:
     parser.add_argument("--udp", action="store_true", help="UDP sockets too")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
     parser.add_argument("--identify", action="store_true", help="ask each TCP listener which service it is")
+    parser.add_argument("--watch", action="store_true", help="then tell each start and stop, until interrupted")
 
 
 def ls(arguments: Arguments) -> int:
     """`portward ls`"""
     from portward import render
 
+    if arguments.watch:
+        return _watch(arguments)
     reading = open_ward(arguments).ls(
         arguments.query, udp=arguments.udp, all_netns=arguments.all_netns, identify=arguments.identify
     )
@@ -33,16 +37,43 @@ def ls(arguments: Arguments) -> int:
     return 1 if arguments.query and not reading.listeners else 0
 
 
+def _watch(arguments: Arguments) -> int:
+    """`portward ls --watch`: the table, then a line for each event; with `--json` a document on a line for each. Ends with its reader."""
+    from portward.render import watching
+
+    if arguments.identify:
+        raise UsageError("--watch and --identify exclude each other", hint="`portward identify PORT` asks one")
+    ward = open_ward(arguments)
+    watched = ward.watch(arguments.query, udp=arguments.udp, all_netns=arguments.all_netns)
+    is_first, told = True, True
+    try:
+        for reading, events in watched:
+            if arguments.json:
+                told = say(watching.documents(reading, events, is_first))
+            elif not arguments.quiet:
+                lines = watching.beginning(reading, arguments.query) if is_first else watching.lines(events)
+                told = say(map(printable, lines))
+            if not told:
+                return 0
+            is_first = False
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            print("\r\x1b[K", end="", flush=True)  # without the terminal's own ^C
+        raise
+    return 0
+
+
 def add_who(parser: Declares) -> None:
     parser.add_argument("port", nargs="+", metavar="PORT", help="[HOST:]PORT[/udp]")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
+    parser.add_argument("--history", action="store_true", help="also who held it before, as far as Portward looked")
 
 
 def who(arguments: Arguments) -> int:
     """`portward who`"""
     from portward import render
 
-    answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns)
+    answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns, history=arguments.history)
     show(arguments, lambda: render.documents.who(answer), lambda: render.text.who(answer, time.time()))
     return 0 if all(row.listeners for row in answer.ports) else 1
 

@@ -176,7 +176,8 @@ class Listener(Record):
     (docker-proxy) is never named. `netns` is None for our own network namespace. `service` is what answers there;
     the name of an interpreter is never a service. `note` says what is unusual about the holder, for people. `identity` is what was
     found there by asking, where that was asked for; `speaks_for` are the project's services whose protocol it was heard to speak, and
-    `leased_to` those that have its port leased and started it.
+    `leased_to` those that have its port leased and started it. `cookie` is the kernel's number of the socket until the machine is started anew,
+    None where it tells none.
     """
 
     endpoint: Endpoint
@@ -192,6 +193,7 @@ class Listener(Record):
     identity: Identity | None = None
     speaks_for: tuple[str, ...] = ()
     leased_to: tuple[str, ...] = ()
+    cookie: int | None = None
 
     @property
     def port(self) -> int:

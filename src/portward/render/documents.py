@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from portward.answers import (
         Changes,
         Check,
+        Event,
         Explanation,
         Killed,
+        Past,
         PortReport,
         ServiceReport,
         Services,
@@ -61,6 +63,11 @@ def ls(reading: Reading) -> Document:
         "skipped": _skipped(reading.skipped),
         "complete": reading.complete,
     }
+
+
+def event(event: Event) -> Document:
+    """A line of `ls --watch`."""
+    return {"event": event.kind, "time": _time(event.when), "listener": listener(event.listener)}
 
 
 def who(answer: WhoAnswer) -> Document:
@@ -388,6 +395,20 @@ def _who(row: Who) -> Document:
         "declared": [_location(place) for place in row.declared],
         "customary": list(row.customary),
         "fixes": [_fix(fix) for fix in row.fixes],
+        **({} if row.history is None else {"history": [_past(past) for past in row.history]}),
+    }
+
+
+def _past(past: Past) -> Document:
+    return {
+        "time": _time(past.when),
+        "what": past.what,
+        "by": past.by,
+        "who": past.who,
+        "address": past.address or None,
+        "pid": past.pid,
+        "user": past.user,
+        "project": past.project,
     }
 
 

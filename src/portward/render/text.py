@@ -40,10 +40,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[in
         width = max(map(len, column))
         align = str.rjust if index in right else str.ljust
         columns.append([align(cell, width) for cell in column])
-    return [_cut("  ".join(row).rstrip()) for row in zip(*columns, strict=True)]
+    return [cut("  ".join(row).rstrip()) for row in zip(*columns, strict=True)]
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
@@ -68,13 +68,13 @@ def _listener(row: Listener, foreign: bool, asked: bool) -> list[str]:
     transport = "" if row.transport == "tcp" else f"/{row.transport}"
     return [
         f"{row.port}{transport}",
-        _address(row),
+        address(row),
         brief(row),
         shown(row.user or (row.processes[0].user or "" if row.processes else "")),
         shown(row.project or ""),
         *([row.netns or ""] if foreign else []),
         *([_identity(row)] if asked else []),
-        _what(row),
+        what(row),
     ]
 
 
@@ -84,14 +84,14 @@ def _identity(row: Listener) -> str:
     return named(row.identity)
 
 
-def _address(row: Listener) -> str:
+def address(row: Listener) -> str:
     address = row.endpoint.address
     if address == "::" and row.endpoint.v6only is False:
         return "*"
     return f"[{address}]" if ":" in address else address or "*"
 
 
-def _what(row: Listener) -> str:
+def what(row: Listener) -> str:
     if row.container is not None:
         target = f":{row.container.target} of " if row.container.target else ""
         return f"{target}{shown(row.container.image)}"
@@ -107,7 +107,7 @@ def partial(rows: Iterable[Listener], skipped: Iterable[Skipped]) -> Iterator[st
     rows = list(rows)
     hidden = sum(row.owners is Owners.HIDDEN for row in rows)
     if hidden:
-        more = "even root may not see them" if _is_root() else "run with sudo to see them"
+        more = "even root may not see them" if _is_root() else "run with sudo, or see `portward setup`"
         yield f"{hidden} of {len(rows)} owners {'is' if hidden == 1 else 'are'} hidden from you: {more}"
     for entry in skipped:
         yield from wrapped(f"not seen: {entry.what}: {entry.reason}", "      ")
@@ -128,19 +128,23 @@ def _who(row: Who, now: float, worktree: str) -> Iterator[str]:
     if not live:
         yield f"{name}: nothing listens there" + (", but it is claimed" if row.listeners else "")
     else:
-        yield f"{name} is held on {_list(_address(listener) for listener in live)}{_split_families(live)}"
+        yield f"{name} is held on {_list(address(listener) for listener in live)}{_split_families(live)}"
     for listener, chain in zip(row.listeners, row.ancestry, strict=True):
         where = f" in network namespace {listener.netns}" if listener.netns else ""
-        yield from wrapped(f"  {_address(listener)}{where}  {holder(listener, now)}", "      ")
+        yield from wrapped(f"  {address(listener)}{where}  {holder(listener, now)}", "      ")
         if chain:
             parents = " < ".join(f"{shown(process.name)} {process.pid}" for process in chain)
-            yield _cut(f"      started by: {parents}")
+            yield cut(f"      started by: {parents}")
     if row.declared:
         yield from wrapped(f"declared in {_list(str(place) for place in row.declared)}", "  ")
     if row.customary:
         yield from wrapped(f"customarily {_list(row.customary)}", "  ")
     if row.lease:
         yield from wrapped(leased(row.lease, worktree), "  ")
+    if row.history is not None:
+        from portward.render.watching import history
+
+        yield from history(row.history)
     yield from _hints(None, row.fixes)
     if not row.listeners:
         asked = f"{row.port}/udp" if row.transport == "udp" else str(row.port)
@@ -246,7 +250,7 @@ def _in_short(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
     for rule, found in notes.items():
         several = ", ".join(dict.fromkeys(f"{finding.service or ''} {finding.port or ''}".strip() for finding in found))
         line = found[0].message if len(found) == 1 else f"{rule}: {several}"
-        yield _cut(f"note: {line}").replace("note:", paint("note:", "note"), 1)
+        yield cut(f"note: {line}").replace("note:", paint("note:", "note"), 1)
     if notes:
         yield "hint: `portward check -v` tells each note in full"
     for finding, ignore in answer.ignored if full else ():
@@ -262,7 +266,7 @@ def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
     yield from more
     width = max((len(str(place)) for place in finding.locations), default=0)
     for place in finding.locations:
-        yield _cut(f"  {str(place).ljust(width)}   {shown(place.excerpt or '')}".rstrip())
+        yield cut(f"  {str(place).ljust(width)}   {shown(place.excerpt or '')}".rstrip())
     yield from _hints(finding.hint, finding.fixes, "  ")
 
 
@@ -285,9 +289,15 @@ def wrapped(line: str, indent: str) -> list[str]:
     """The line in as many as it takes to fit `WIDTH`; words are never broken."""
     if len(line) <= WIDTH:
         return [line]
-    from textwrap import wrap
-
-    return wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    lines, words = [], line.split(" ")  # `textwrap` loads `re`, which takes a fifth of an answer
+    made = words.pop(0)
+    for word in words:
+        if len(made) + 1 + len(word) <= WIDTH or not made.strip():
+            made += f" {word}"
+        elif word:
+            lines.append(made.rstrip())
+            made = indent + word
+    return [*lines, made.rstrip()]
 
 
 def services(answer: Services) -> Iterator[str]:

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
     from portward.model import Process, Reading
 
+    class Changes(Protocol):
+        """Tells when sockets come and go. `told` is whether the system says so by itself."""
+
+        told: bool
+
+        def wait(self, seconds: float) -> bool:
+            """Until another look is worth it, at most `seconds`. Whether it is: what listens may have changed since the last call."""
+
+        def close(self) -> None:
+            """Lets go of all that is open."""
+
     class SocketReader(Protocol):
         """What every reader of sockets can do."""
 
@@ -34,7 +45,8 @@ if TYPE_CHECKING:
             """Who holds which endpoint now.
 
             TCP listeners and TCP sockets that are bound without listening (where the system tells), with `udp` also UDP
-            sockets, with `all_netns` also those of every network namespace that may be entered. With `ports`, only those
+            sockets, with `all_netns` also those of every network namespace that may be entered (there without what is only bound, which is in
+            nobody's way here and takes the kernel ten times as long). With `ports`, only those
             ports, but also the connections that hold one of them (state `bound`, with a `note`). Without `owners`, nobody's processes
             are looked for, which is most of the work.
 
@@ -49,8 +61,20 @@ if TYPE_CHECKING:
         def cgroup(self, pid: int) -> str:
             """The control group path of a process, "" where there is none or it may not be seen."""
 
+    class WatchingReader(SocketReader, Protocol):
+        """A reader for programs that look again and again."""
 
-def open_reader(name: str | None = None, narrate: Callable[[str], None] | None = None) -> SocketReader:
+        def remember(self, seconds: float) -> None:
+            """From now on, who was seen to own a socket may be told again for so long, while that process lives.
+
+            For programs that look again and again; never where something is stopped.
+            """
+
+        def changes(self, *, udp: bool = False, all_netns: bool = False) -> Changes:
+            """Tells from now on when sockets that listen come and go. Raises Unavailable as `read` does."""
+
+
+def open_reader(name: str | None = None, narrate: Callable[[str], None] | None = None) -> WatchingReader:
     """The reader called `name` ("linux" or "psutil"), else by `PORTWARD_SOCKETS`, else the best one for this system.
 
     `narrate` is told how it reads, where that may differ. Raises UsageError for a name that is not a reader's.

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import _ctypes
     from collections.abc import Callable, Collection, Iterator
 
+    Call = Callable[[int, bytes], int]
+
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
-_BPF_PROG_LOAD, _BPF_LINK_CREATE, _BPF_ITER_CREATE = 5, 28, 33
+_BPF_PROG_LOAD, _BPF_OBJ_PIN, _BPF_LINK_CREATE, _BPF_ITER_CREATE = 5, 6, 28, 33
 _BPF_PROG_TYPE_TRACEPOINT, _BPF_PROG_TYPE_TRACING = 5, 26
 _BPF_TRACE_ITER = 28
 # prog_type insn_cnt insns license log_level log_size log_buf, prog_name, expected_attach_type, attach_btf_id
@@ -62,15 +64,20 @@ def socket_owners(inodes: Collection[int]) -> dict[int, list[int]]:
     started, from its vfork or execve to the end of that, has what its parent has for a moment more: it is an owner only
     where nobody else is. Not an atomic picture: descriptors come and go during the pass.
     """
-    if not (sys.platform == "linux" and sys.maxsize > 1 << 32 and sys.byteorder == "little"):
-        raise Unusable("only on Linux, on machines of 64 bits")
-    number = _SYS_BPF.get(os.uname().machine)
-    if number is None:
-        raise Unusable(f"not on {os.uname().machine}")
+    return _settled(inodes, lambda wanted: _ask(system_call(), wanted))
+
+
+def pinned_owners(inodes: Collection[int], path: str) -> dict[int, list[int]]:
+    """The same by an iterator that root has pinned (`_pin`): nothing but to read its file is needed. Raises Unusable."""
+    return _settled(inodes, lambda wanted: set(_told(os.open(path, os.O_RDONLY | os.O_CLOEXEC), wanted)))
+
+
+def _settled(inodes: Collection[int], ask: Callable[[set[int]], set[tuple[int, ...]]]) -> dict[int, list[int]]:
+    """Whose the sockets are by the answer of `ask`, which must find a socket of our own too."""
     witness = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # if we do not find ourselves, the answer is wrong
     try:
         known = os.fstat(witness.fileno()).st_ino
-        found = _ask(number, {known, *inodes} - {0})
+        found = ask({known, *inodes} - {0})
     except (OSError, ValueError, LookupError, AttributeError, ImportError, struct.error) as error:
         raise Unusable(str(error)) from error
     finally:
@@ -84,23 +91,37 @@ def socket_owners(inodes: Collection[int]) -> dict[int, list[int]]:
     return owners
 
 
-def _ask(number: int, wanted: set[int]) -> set[tuple[int, ...]]:
-    """Every (pid, whether it is just being started, inode) of the wanted sockets. `number` is the system call's.
+def _ask(bpf: Call, wanted: set[int]) -> set[tuple[int, ...]]:
+    """Every (pid, whether it is just being started, inode) of the wanted sockets, by a program that is loaded for this."""
+    link = attached(bpf)
+    try:
+        return set(_told(bpf(_BPF_ITER_CREATE, struct.pack("=II", link, 0)), wanted))
+    finally:
+        os.close(link)
+
+
+def attached(bpf: Call) -> int:
+    """The descriptor of a link to the loaded program: from it come iterators, and a link can be pinned.
 
     Raises OSError where this is refused, Unusable with the verifier's log where it is the program that is refused.
     """
-    bpf = _system_call(number)
     offsets = _btf.cached()
     if offsets is None:
         os.close(_load(bpf, _BPF_PROG_TYPE_TRACEPOINT, _nothing()))  # not permitted? Then reading them would be in vain
         offsets = _btf.read()
-    opened = [_load(bpf, _BPF_PROG_TYPE_TRACING, _program(offsets), _BPF_TRACE_ITER, offsets[_btf.ITERATOR])]
+    program = _load(bpf, _BPF_PROG_TYPE_TRACING, _program(offsets), _BPF_TRACE_ITER, offsets[_btf.ITERATOR])
     try:
-        opened.append(bpf(_BPF_LINK_CREATE, struct.pack("=IIII", opened[-1], 0, _BPF_TRACE_ITER, 0)))
-        return set(_told(bpf(_BPF_ITER_CREATE, struct.pack("=II", opened[-1], 0)), wanted))
+        return bpf(_BPF_LINK_CREATE, struct.pack("=IIII", program, 0, _BPF_TRACE_ITER, 0))
     finally:
-        for descriptor in opened:
-            os.close(descriptor)
+        os.close(program)
+
+
+def pin(bpf: Call, link: int, path: str) -> None:
+    """Gives a link a name in a BPF file system, from which it can be read until the name is removed. Raises OSError."""
+    from _ctypes import addressof
+
+    memory = _memory(os.fsencode(path) + b"\0")
+    bpf(_BPF_OBJ_PIN, struct.pack("=QII", addressof(memory), link, 0))
 
 
 def _told(iterator: int, wanted: set[int]) -> Iterator[tuple[int, ...]]:
@@ -111,8 +132,13 @@ def _told(iterator: int, wanted: set[int]) -> Iterator[tuple[int, ...]]:
                 yield from (record for record in struct.iter_unpack(_RECORD, chunk) if record[2] in wanted)
 
 
-def _system_call(number: int) -> Callable[[int, bytes], int]:
-    """bpf(2) as a function of a command and its attributes. Raises OSError where the kernel refuses."""
+def system_call() -> Call:
+    """bpf(2) as a function of a command and its attributes, which raises OSError where the kernel refuses. Raises Unusable."""
+    if not (sys.platform == "linux" and sys.maxsize > 1 << 32 and sys.byteorder == "little"):
+        raise Unusable("only on Linux, on machines of 64 bits")
+    number = _SYS_BPF.get(os.uname().machine)
+    if number is None:
+        raise Unusable(f"not on {os.uname().machine}")
     import _ctypes  # what `ctypes` is built on: all that is needed, for a third of its start-up
 
     class Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
@@ -152,7 +178,7 @@ def _memory(content: bytes) -> _ctypes.Array[_ctypes._SimpleCData[int]]:
     return Bytes.from_buffer_copy(content)
 
 
-def _load(bpf: Callable[[int, bytes], int], kind: int, program: bytes, attach_type: int = 0, attach_to: int = 0) -> int:
+def _load(bpf: Call, kind: int, program: bytes, attach_type: int = 0, attach_to: int = 0) -> int:
     """The descriptor of a program that the kernel took. Raises OSError where we may not, Unusable where it is not sound."""
     from _ctypes import addressof
 

@@ -22,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from portward.sockets._changes import Changes
+    from portward.sockets._memory import Memory
+
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 _HELD = 1 << LISTEN | 1 << BOUND_INACTIVE
 _FEW_PORTS = 16  # more are cheaper to pick out of everything
@@ -35,6 +38,7 @@ class LinuxReader:
 
     def __init__(self, narrate: Callable[[str], None] | None = None) -> None:
         self._narrate = narrate or (lambda _step: None)
+        self._memory: Memory | None = None
 
     def read(
         self, *, udp: bool = False, all_netns: bool = False, ports: Collection[int] | None = None, owners: bool = True
@@ -43,21 +47,33 @@ class LinuxReader:
         try:
             rows: list[tuple[str | None, SocketRow]] = [(None, row) for row in _sockets(udp, ports)]
         except OSError as error:
-            reason = f"the kernel does not list its sockets here: {error.strerror}"
-            raise Unavailable(reason, hint="PORTWARD_SOCKETS=psutil reads /proc/net instead") from None
+            raise _unlisted(error) from None
         skipped: list[Skipped] = []
         if all_netns:
             from portward.sockets import _netns
 
             namespaces, hidden = _netns.others()
-            answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports))
+            answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports, 1 << LISTEN))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        pids, hidden_processes = self._owners({row.inode for _, row in rows} - {0}) if owners else ({}, False)
-        known: dict[int, Process | None] = {}
-        listeners = [_listener(netns, row, pids.get(row.inode, ()), hidden_processes, known) for netns, row in rows]
+        listeners = self._owned(rows) if owners else [_listener(netns, row, (), False, {}) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
+
+    def _owned(self, rows: list[tuple[str | None, SocketRow]]) -> list[Listener]:
+        """The rows with who has them open: as remembered, where that is wanted, else as it is now."""
+        memory = self._memory
+        recalled = memory.recall(rows) if memory else {}
+        new = [(netns, row) for netns, row in rows if (netns, row.cookie) not in recalled]
+        pids, hidden = self._owners({row.inode for _, row in new} - {0})
+        known: dict[int, Process | None] = {}
+        listeners = list(recalled.values())
+        for netns, row in new:
+            listener = _listener(netns, row, pids.get(row.inode, ()), hidden, known)
+            listeners.append(listener)
+            if memory:
+                memory.keep(netns, row, listener)
+        return listeners
 
     def _owners(self, inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
         if not inodes:
@@ -65,6 +81,21 @@ class LinuxReader:
         from portward.sockets import _owners
 
         return _owners.socket_owners(inodes, self._narrate)
+
+    def remember(self, seconds: float) -> None:
+        """See `SocketReader.remember`."""
+        from portward.sockets._memory import Memory
+
+        self._memory = Memory(seconds)
+
+    def changes(self, *, udp: bool = False, all_netns: bool = False) -> Changes:
+        """See `SocketReader.changes`."""
+        from portward.sockets._changes import Changes
+
+        try:
+            return Changes(udp=udp, all_netns=all_netns, narrate=self._narrate)
+        except OSError as error:
+            raise _unlisted(error) from None
 
     def ancestry(self, process: Process) -> tuple[Process, ...]:
         """See `SocketReader.ancestry`."""
@@ -75,11 +106,16 @@ class LinuxReader:
         return _proc.cgroup(pid)
 
 
-def _sockets(udp: bool, ports: Collection[int] | None) -> list[SocketRow]:
-    """The sockets of the network namespace that this thread is in."""
+def _unlisted(error: OSError) -> Unavailable:
+    reason = f"the kernel does not list its sockets here: {error.strerror}"
+    return Unavailable(reason, hint="PORTWARD_SOCKETS=psutil reads /proc/net instead")
+
+
+def _sockets(udp: bool, ports: Collection[int] | None, states: int = _HELD) -> list[SocketRow]:
+    """The sockets of the network namespace that this thread is in: all in the states of a bit mask, or all on the ports."""
     with SockDiag() as diag:
         if ports is None:
-            rows = diag.dump(_TCP, _HELD)
+            rows = diag.dump(_TCP, states)
             return rows + diag.dump(_UDP, _UDP_STATES) if udp else rows
         rows = []
         for port in sorted(ports) if len(ports) <= _FEW_PORTS else [None]:
@@ -101,7 +137,9 @@ def _listener(
     user = _proc.user_name(row.uid) if row.inode else None
     owners = Owners.SEEN if processes else Owners.HIDDEN if hidden and row.inode else Owners.NONE
     endpoint = Endpoint(row.address, row.port, transport, row.v6only)
-    return Listener(endpoint, state, user, owners, processes, None, netns, None, None, _note(row))
+    return Listener(
+        endpoint, state, user, owners, processes, None, netns, None, None, _note(row), None, (), (), row.cookie
+    )
 
 
 def _note(row: SocketRow) -> str | None:

@@ -45,8 +45,9 @@ _ATTR_BYTECODE, _ATTR_SKV6ONLY = 1, 11
 _HEADER = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
 _REQUEST = Struct("=IHHII BBBBI HH16s16sI8s")  # nlmsghdr, then inet_diag_req_v2
 _ROW = Struct(
-    "=16x BB2x 2s2x 16s16x I8x 4x IIII"
-)  # inet_diag_msg: family, state, port, source, interface; queues; uid, inode
+    "=16x BB2x 2s2x 16s16x IQ 4x IIII"
+)  # inet_diag_msg: family, state, port, source, interface, cookie; queues; uid, inode
+_KEY = slice(16, 68)  # of a message: family, state, timer, and inet_diag_sockid with the cookie
 _ATTR = Struct("=HH")
 _SPORT_EQUALS = Struct("=HHBBHBBH")  # one attribute with two inet_diag_bc_op
 _S_EQ = 11  # INET_DIAG_BC_S_EQ
@@ -58,6 +59,7 @@ class SocketRow(Record):
     """One socket: `state` as in include/net/tcp_states.h, `v6only` None for IPv4, `inode` 0 when no file belongs to it.
 
     Of a socket that listens, `waiting` are the connections that wait to be accepted, and `limit` its backlog (sock_diag(7)).
+    `cookie` is the kernel's number of the socket, which no other gets before the machine is started anew (net/core/sock_diag.c).
     """
 
     protocol: int
@@ -69,6 +71,7 @@ class SocketRow(Record):
     inode: int
     waiting: int = 0
     limit: int = 0
+    cookie: int = 0
 
 
 class SockDiag:
@@ -89,14 +92,28 @@ class SockDiag:
         `port` leaves only those with this local port; the kernel filters by byte code, since the port in the request is
         passed over for bound sockets. A dump that the kernel marks as interrupted by a change is asked for again.
         """
-        rows: list[SocketRow] = []
+        return [_row(message, protocol) for message in self._messages(protocol, states, port)]
+
+    def keys(self, protocol: int, states: int) -> set[bytes]:
+        """What tells these sockets, in the state that each is in, from all others: two equal answers mean that nothing changed.
+
+        Costs half of a dump, since no row is made.
+        """
+        return {message[_KEY] for message in self._messages(protocol, states, None)}
+
+    def close(self) -> None:
+        """Ends it."""
+        self._socket.close()
+
+    def _messages(self, protocol: int, states: int, port: int | None) -> list[bytes]:
+        found: list[bytes] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             for _attempt in range(_ATTEMPTS):
                 messages, consistent = self._ask(_request(family, protocol, states, port))
                 if consistent:
                     break
-            rows += (_row(message, protocol) for message in messages)
-        return rows
+            found += messages
+        return found
 
     def _ask(self, request: bytes) -> tuple[list[bytes], bool]:
         self._socket.send(request)
@@ -134,7 +151,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _row(message: bytes, protocol: int) -> SocketRow:
-    family, state, port, source, interface, waiting, limit, uid, inode = _ROW.unpack_from(message)
+    family, state, port, source, interface, cookie, waiting, limit, uid, inode = _ROW.unpack_from(message)
     v6only = None
     if family == socket.AF_INET:
         address = socket.inet_ntop(family, source[:4])
@@ -143,7 +160,7 @@ def _row(message: bytes, protocol: int) -> SocketRow:
         v6only = _v6only(message)
         if interface and address.startswith("fe80:"):
             address = f"{address}%{_interface(interface)}"
-    return SocketRow(protocol, state, address, int.from_bytes(port, "big"), v6only, uid, inode, waiting, limit)
+    return SocketRow(protocol, state, address, int.from_bytes(port, "big"), v6only, uid, inode, waiting, limit, cookie)
 
 
 def _v6only(message: bytes) -> bool | None:

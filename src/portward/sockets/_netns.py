@@ -87,10 +87,12 @@ def ask_each(namespaces: list[Namespace], question: Callable[[], T]) -> tuple[li
     answers: list[tuple[Namespace, T]] = []
     skipped: list[Skipped] = []
 
+    setns = _entrance()
+
     def visit() -> None:
         for namespace in namespaces:
             try:
-                _enter(namespace.path)
+                _enter(namespace.path, setns)
                 answers.append((namespace, question()))
             except OSError as error:
                 if not os.path.exists(namespace.path):
@@ -103,17 +105,25 @@ def ask_each(namespaces: list[Namespace], question: Callable[[], T]) -> tuple[li
     return answers, skipped
 
 
-def _enter(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if sys.version_info >= (3, 12):
-            os.setns(descriptor, _CLONE_NEWNET)
-            return
-        import ctypes
+def _entrance() -> Callable[[int], None]:
+    """setns(2) for the network namespace behind a descriptor. Raises OSError."""
+    if sys.version_info >= (3, 12):
+        return lambda descriptor: os.setns(descriptor, _CLONE_NEWNET)
+    import ctypes
 
-        libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def setns(descriptor: int) -> None:
         if libc.setns(descriptor, _CLONE_NEWNET):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
+
+    return setns
+
+
+def _enter(path: str, setns: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(descriptor)
     finally:
         os.close(descriptor)

@@ -18,24 +18,26 @@ if TYPE_CHECKING:
 _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
+_ENDED = (b"Z", b"X")
+_MAIN_THREAD = "-MainThread"
 _ANCESTORS = 64
 _user_names: dict[int, str] = {}
 
 
-def socket_owners(inodes: Collection[int], pids: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
+def socket_owners(inodes: Collection[int], among: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
     """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
 
     Every owner of a shared socket is found. A socket that no process has open (its descriptor is in flight in a message,
     it belongs to the kernel, or to a process in a foreign pid namespace) has no entry. Threads that do not share their
     process's descriptors are not looked at; a program that is just being started may still be an owner of what its parent
-    has. With `pids`, only those processes are looked at.
+    has. With `among`, only those processes are looked at.
     """
     wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
     owners: dict[int, list[int]] = {}
     if not wanted:
         return owners, False
     hidden = not os.path.exists("/proc/1")  # mounted with hidepid
-    for pid in _pids() if pids is None else pids:
+    for pid in pids() if among is None else among:
         try:
             found = _sockets_of(pid, wanted)
         except PermissionError:
@@ -66,7 +68,8 @@ def _sockets_of(pid: int, wanted: dict[str, int]) -> set[int]:
     return found
 
 
-def _pids() -> Iterator[int]:
+def pids() -> Iterator[int]:
+    """Every process that this /proc shows."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())
 
 
@@ -79,10 +82,28 @@ def process(pid: int) -> Process | None:
     head, _, tail = stat.rpartition(b")")
     fields = tail.split(None, 20)
     command = _command(pid)
-    name = _name(head.partition(b"(")[2].decode(errors="replace"), command)
+    name = _name(_comm(head), command)
     ticks = int(fields[19])
     started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
     return Process(pid, name, command, _user(pid), _cwd(pid), started, ticks, int(fields[1]) or None, None)
+
+
+def stamp(pid: int) -> tuple[int, str] | None:
+    """What changes when a pid becomes another process's, or the process another program: its start and its name.
+
+    None if it has ended, though its parent may not have heard of it yet (state Z).
+    """
+    try:
+        head, _, tail = _read(pid, "stat").rpartition(b")")
+    except OSError:
+        return None
+    fields = tail.split(None, 20)
+    return None if fields[0] in _ENDED else (int(fields[19]), _comm(head).removesuffix(_MAIN_THREAD))
+
+
+def is_of(process: Process, stamp: tuple[int, str] | None) -> bool:
+    """Whether a stamp is that of a process as it was looked at."""
+    return stamp is not None and stamp[0] == process.start_ticks and process.name.startswith(stamp[1])
 
 
 def ancestry(child: Process) -> tuple[Process, ...]:
@@ -138,9 +159,14 @@ def _command(pid: int) -> tuple[str, ...]:
     return tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
 
 
+def _comm(head: bytes) -> str:
+    """The name in what comes before the last parenthesis of /proc/PID/stat."""
+    return head.partition(b"(")[2].decode(errors="replace")
+
+
 def _name(comm: str, command: tuple[str, ...]) -> str:
     """The kernel keeps 15 bytes of the name: longer ones are completed from the command. Node names its main thread."""
-    comm = comm.removesuffix("-MainThread")
+    comm = comm.removesuffix(_MAIN_THREAD)
     program = command[0].rpartition("/")[2] if command else ""
     return program if len(comm.encode()) >= _LONGEST_COMM and program.startswith(comm) else comm
 

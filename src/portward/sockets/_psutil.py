@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 import psutil
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _ANCESTORS = 64
+_LOOK_SECONDS = 1.0
 
 
 class PsutilReader:
@@ -50,6 +52,13 @@ class PsutilReader:
         rows.sort(key=lambda row: (row.port, row.transport, row.endpoint.address))
         return Reading(tuple(rows), tuple(skipped))
 
+    def remember(self, seconds: float) -> None:
+        """See `SocketReader.remember`: psutil has owners at once, and nothing is remembered."""
+
+    def changes(self, *, udp: bool = False, all_netns: bool = False) -> Changes:
+        """See `SocketReader.changes`."""
+        return Changes()
+
     def ancestry(self, process: Process) -> tuple[Process, ...]:
         """See `SocketReader.ancestry`."""
         chain: list[Process] = []
@@ -70,6 +79,20 @@ class PsutilReader:
         from portward.sockets import _proc
 
         return _proc.cgroup(pid)
+
+
+class Changes:
+    """Cannot tell what changed without a whole look, which is dear here: one in a second is due."""
+
+    told = False
+
+    def wait(self, seconds: float) -> bool:
+        """Until the next look is due, at most `seconds`; True, for it may well find something."""
+        time.sleep(min(seconds, _LOOK_SECONDS))
+        return True
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _connections(kind: str) -> tuple[Iterable[tuple[sconn | pconn, int | None]], list[Skipped]]:
