@@ -371,6 +371,8 @@ def test_a_port_of_the_same_service_that_moves_along_is_told(
     told = capsys.readouterr().err
     assert "web:81 moves too, from 28080 to 28081" in told
     assert "web publishes more: web:82 stay as they are" in told
+    assert main(["-C", str(tmp_path), "services"]) == 0
+    assert "[::1]:28080" in capsys.readouterr().out
 
 
 def test_a_port_that_is_published_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

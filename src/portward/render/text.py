@@ -339,7 +339,8 @@ def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str
     spec = report.spec
     protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
     more = f"-{last.spec.published}" if last is not report and last.spec.published else ""
-    host = f"{spec.host_ip or '0.0.0.0'}:{spec.published}{more}" if spec.published else _chosen(report)
+    address = f"[{spec.host_ip}]" if ":" in spec.host_ip else spec.host_ip or "0.0.0.0"
+    host = f"{address}:{spec.published}{more}" if spec.published else _chosen(report)
     target = f"{spec.target}-{last.spec.target}" if last.spec.target != spec.target else f"{spec.target}"
     if service.service.host_network and spec.origin == "compose":
         host = f"{target} by itself"
