@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint pytest soak bench bench-plots bench-leases docs clean
+.PHONY: help demo test lint pytest soak bench bench-plots bench-leases docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench-plots  how the cost of a listing grows, as plots in docs/'
 	@echo 'make bench-leases  who hands out a port twice: leases beside their peers, many processes at once'
 	@echo 'make docs    write the generated parts of the documentation anew'
+	@echo 'make pictures  take the pictures of the documentation anew (root, Chromium)'
 	@echo 'make clean   remove $(VENV) and caches'
 	@echo 'PYTHON=python3.12 VENV=.venv-3.12 choose another interpreter and folder'
 
@@ -50,6 +51,9 @@ bench-leases: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m tests.generated_docs
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.pictures
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -46,10 +48,24 @@ def parts() -> dict[str, str]:
     return made
 
 
+GROUPS = {
+    "to see": ("look", "project", "setup"),
+    "to change": ("change",),
+    "to keep": ("lease", "run"),
+    "to mend": ("reach", "explain", "doctor", "kill"),
+    "to live with": ("serve",),
+}
+"""What verbs are for → the modules of the command line that have them."""
+
+
 def verbs() -> str:
-    """The README's table of verbs."""
-    rows = "".join(f"| `{verb}` | {text} |\n" for verb, (_, text) in cli.VERBS.items())
-    return f"| verb | answers |\n|---|---|\n{rows}"
+    """The README's table of verbs, by what they are for."""
+    groups = {module: group for group, modules in GROUPS.items() for module in modules}
+    found: dict[str, list[str]] = {group: [] for group in GROUPS}
+    for verb, (module, text) in cli.VERBS.items():
+        found[groups[module]].append(f"`{verb}` {text}")
+    rows = "".join(f"| {group} | {'<br>'.join(lines)} |\n" for group, lines in found.items())
+    return f"| | verbs |\n|---|---|\n{rows}"
 
 
 def help_texts() -> str:
@@ -140,22 +156,37 @@ def check_list() -> str:
 
 def session() -> str:
     """A real terminal session on a copy of the worked example, with a stranger on the backend's port."""
+    return f"```console\n{acted(SESSION)}```\n"
+
+
+def acted(session: tuple[tuple[str, str], ...], *, in_colour: bool = False) -> str:
+    """What a session of (command, folder) prints, with what differs from run to run as a fixed example."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples/nexus", f"{folder}/nexus")
         os.mkdir(f"{folder}/old-demo")
         done = subprocess.run(
-            ["unshare", "--net", "--pid", "--fork", "--mount-proc", sys.executable, __file__, folder],
+            [
+                "unshare",
+                "--net",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                sys.executable,
+                __file__,
+                folder,
+                json.dumps(session),
+            ],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
-            env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "NO_COLOR": "" if in_colour else "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-    return f"```console\n{_as_example(done.stdout, folder)}```\n"
+    return _as_example(done.stdout, folder)
 
 
-def _act(folder: str) -> None:
-    """Runs the session; called in network and pid namespaces of its own, so that all ports of the example are
+def _act(folder: str, session: list[list[str]]) -> None:
+    """Runs a session; called in network and pid namespaces of its own, so that all ports of the example are
     free and pids are the same each time."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     os.symlink(sys.executable, f"{folder}/python3")  # a process is named by the name that it was started by
@@ -171,19 +202,28 @@ def _act(folder: str) -> None:
         while subprocess.run([sys.executable, "-m", "portward", "-q", "ls", "5000"], check=False).returncode:
             if stranger.poll() is not None:
                 raise RuntimeError("the stranger did not start")
-        for command, place in SESSION:
-            done = subprocess.run(
-                [sys.executable, "-m", *command.split()],
-                cwd=f"{folder}/{place}",
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            print(f"$ {command}\n{done.stdout}", flush=True)
+        for command, place in session:
+            print(f"$ {command}\n{_printed(command.split(), f'{folder}/{place}')}", flush=True)
         print("$ echo $?\n1", flush=True)
     finally:
         stranger.terminate()
         stranger.communicate()
+
+
+def _printed(words: list[str], folder: str) -> str:
+    """What a command prints on stdout, a terminal unless NO_COLOR is set."""
+    command = [sys.executable, "-m", *words]
+    if os.environ["NO_COLOR"]:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    reading, writing = pty.openpty()
+    with subprocess.Popen(command, cwd=folder, stdout=writing, stderr=subprocess.DEVNULL):
+        os.close(writing)
+        pieces = []
+        with contextlib.suppress(OSError):  # EIO: its end
+            while piece := os.read(reading, 65536):
+                pieces.append(piece)
+    os.close(reading)
+    return b"".join(pieces).decode().replace("\r\n", "\n")
 
 
 def _as_example(text: str, folder: str) -> str:
@@ -211,7 +251,7 @@ def documents() -> list[Path]:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        _act(sys.argv[1])
+        _act(sys.argv[1], json.loads(sys.argv[2]))
     else:
         made = parts()
         for path in documents():

@@ -55,7 +55,9 @@ def given_ports(folder: Path, environment: Mapping[str, str] | None = None) -> t
     """A project as a linked worktree with made-up leases: the project, its ports by `SERVICE[:TARGET]`, and what is told."""
     home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / ".state"), **(environment or {})}
     ward = Portward(str(folder), environment=home)
-    composer = Composer(Checkout("/elsewhere", str(folder), False), ward._source, ward._generated(), home)
+    composer = Composer(
+        Checkout("/elsewhere", str(folder), False), ward.declared.source, ward.declared.generated(), home
+    )
     assert composer.project is not None
     numbers = count(FIRST)
     ports = {str(wanted): next(numbers) for wanted in declared_ports(composer.project)}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portward import cli, rules
-from tests import generated_docs
+from tests import generated_docs, pictures
+from tests.conftest import unmet
 from tests.installation import install
 
 if TYPE_CHECKING:
@@ -40,11 +41,23 @@ def test_generated_parts_are_current(path: Path) -> None:
     text = path.read_text("utf-8")
     if "<!-- begin session -->" in text:
         if not _can_make_namespaces():
-            if os.environ.get("PORTWARD_REQUIRE_REAL"):
-                pytest.fail("the README's session needs root, unshare and ip")
-            pytest.skip("the README's session needs root, unshare and ip")
+            unmet("the README's session needs root, unshare and ip")
         made["session"] = generated_docs.session()
     assert generated_docs.rewritten(text, made) == text
+
+
+def test_the_picture_of_the_terminal_is_current() -> None:
+    """It shows what the program prints in colour; it asks nobody else for anything."""
+    if not _can_make_namespaces():
+        unmet("the session of the picture needs root, unshare and ip")
+    picture = (ROOT / "docs/pictures/terminal.svg").read_text("utf-8")
+    assert _texts(picture) == _texts(pictures.terminal())
+    assert "url(" not in picture.replace("url(#", "")
+
+
+def _texts(picture: str) -> list[str]:
+    """What an SVG shows: how it is drawn depends on the version of what draws it."""
+    return re.findall(r"<text[^>]*>([^<]+)</text>", picture)
 
 
 def test_every_rule_and_verb_is_documented() -> None:

@@ -46,6 +46,17 @@ ALLOWED = {
     "answers": {"model", "plan", "stops"},
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
+    "declared": {"catalog", "change", "configuration", "errors", "formats", "generated", "journal", "model", "workspace"},
+    "leased": {"errors", "leases", "live", "model", "workspace"},
+    "looking": {
+        "answers", "arguments", "catalog", "declared", "identifying", "leased", "live", "model", "probes", "remedies", "sockets", "survey",
+        "watching",
+    },
+    "finding": {"allocate", "catalog", "declared", "errors", "leased", "live", "model"},
+    "changing": {
+        "answers", "arguments", "change", "declared", "errors", "formats", "leased", "live", "model", "plan", "rules", "survey",
+        "wording", "workspace",
+    },
     "conventions": {"allocate", "catalog", "model"},
     "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
     "watching": {"answers", "model", "sockets", "wording"},
@@ -69,16 +80,17 @@ ALLOWED = {
     "upkeep": {"answers", "errors", "leases", "model"},
     "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
     "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},
-    "survey": {"allocate", "answers", "catalog", "identifying", "live", "model", "occupancy"},
-    "preflight": {"answers", "arguments", "catalog", "errors", "live", "model", "remedies", "survey", "wording"},
+    "survey": {"allocate", "answers", "catalog", "identifying", "leased", "live", "model", "occupancy"},
+    "preflight": {"answers", "arguments", "catalog", "declared", "errors", "leased", "live", "model", "remedies", "survey", "wording"},
     "ward": {
-        "allocate", "answers", "arguments", "catalog", "change", "composing", "configuration", "conventions", "errors",
-        "evidence", "examining", "explaining", "filling", "formats", "generated", "githook", "history", "identifying", "journal", "leases",
-        "leasing", "live", "model", "ownership", "plan", "preflight", "privileges", "probes", "processes", "remedies", "rules", "servers",
-        "sockets", "starting", "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "watching", "wording", "workspace",
+        "answers", "arguments", "catalog", "change", "changing", "composing", "conventions", "declared", "errors", "evidence",
+        "examining", "explaining", "filling", "finding", "githook", "history", "identifying", "leased", "leases", "leasing", "live", "looking",
+        "model", "ownership", "preflight", "privileges", "probes", "rules", "sockets", "starting", "stopping", "stops", "survey", "symptoms",
+        "upkeep", "waiting", "workspace",
     },
     "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wording"},
-    "cli": {"answers", "arguments", "conventions", "errors", "formats", "leasing", "model", "render", "stops", "ward", "wording"},
+    "cli": {"serve", "answers", "arguments", "conventions", "errors", "formats", "leasing", "model", "render", "stops", "ward", "wording"},
+    "serve": {"answers", "arguments", "errors", "model", "render", "stops", "ward", "wording"},
     "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
     "pytest_plugin": {"testing"},
@@ -167,7 +179,7 @@ HEAVY = {
 }
 
 
-MOST_FOR_A_KNOWN_LEASE = 28
+MOST_FOR_A_KNOWN_LEASE = 32
 """Modules of ours: of the standard library's own, each version has others."""
 
 
@@ -263,10 +275,10 @@ def test_start_up_has_a_budget(verb: str, tmp_path: Path) -> None:
 
 
 def test_every_verb_has_a_budget() -> None:
-    """A new verb gets its number of modules when it is made."""
+    """A new verb gets its number of modules when it is made; those that stay until they are ended are started once."""
     from portward import cli
 
-    assert BUDGETS.keys() == cli.VERBS.keys()
+    assert BUDGETS.keys() | {"serve", "top"} == cli.VERBS.keys()
 
 
 def _loaded(words: list[str], environment: dict[str, str], folder: Path) -> set[str]:

@@ -37,9 +37,10 @@ def candidates(
 
 
 def taken_ports(snapshot: Snapshot) -> set[int]:
-    """Ports that are held or claimed on any address, that the project itself asks for, or that are pinned for somebody."""
+    """Ports that are held, claimed or leased, that the project itself asks for, or that are pinned for somebody."""
     taken = {row.port for row in snapshot.reading.listeners if row.netns is None}
     taken.update(pin.port for pin in snapshot.settings.pins)
+    taken.update(lease.port for lease in snapshot.leases)
     for service in snapshot.project.services if snapshot.project else ():
         for spec in (*service.entries, *service.claims):
             taken.update(spec.range or ())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Finding,
         Fix,
         Ignore,
+        Lease,
         Listener,
         Location,
         PortSpec,
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 class PortCheck(Record):
     """Whether one endpoint would be given to a new socket now: `available` is the bind's answer alone.
 
-    `listeners` are those in the way and those that claim the port; with other network namespaces, also who has it there.
+    `lease` is what promises the port to somebody. `listeners` are those in the way and those that claim the port; with other network namespaces, also who has it there.
     """
 
     endpoint: Endpoint
     available: bool
     refusal: Refusal | None
     listeners: tuple[Listener, ...]
+    lease: Lease | None = None
 
 
 class RuleDoc(Record):
@@ -88,7 +90,8 @@ class Check(Record):
 class PortReport(Record):
     """A port that a file writes, what it is now (None: a container's own port, or none at all), what the engine bound.
 
-    `sign` says by what a running one is known to be ours: "labels", "command" or "protocol" (see `occupancy.sign`).
+    `sign` says by what a running one is known to be ours: "labels", "lease", "command" or "protocol" (see `occupancy.sign`).
+    `lease` is what promises it to somebody: the first of a range.
     """
 
     spec: PortSpec
@@ -96,6 +99,7 @@ class PortReport(Record):
     holders: tuple[Listener, ...]
     bound: tuple[Endpoint, ...]
     sign: str | None = None
+    lease: Lease | None = None
 
 
 class ServiceReport(Record):
@@ -225,14 +229,16 @@ class Who(Record):
     declared: tuple[Location, ...]
     customary: tuple[str, ...]
     fixes: tuple[Fix, ...]
+    lease: Lease | None = None
     history: tuple[Past, ...] | None = None
 
 
 class WhoAnswer(Record):
-    """What `who` found, a row for each port asked for."""
+    """What `who` found, a row for each port asked for, seen from the working tree `worktree`."""
 
     ports: tuple[Who, ...]
     skipped: tuple[Skipped, ...]
+    worktree: str = ""
 
     @property
     def rows(self) -> tuple[Listener, ...]:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portward.model import Listener, PortSpec, Process, Project, Service, Snapshot
+    from portward.model import Lease, Listener, PortSpec, Process, Project, Service, Snapshot
 
 _RUNTIMES = {
     "node": ("node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node", "next-server"),
@@ -27,10 +27,14 @@ _OPTIONS_WITH_VALUE = ("-r", "--require", "--import", "--loader", "--env-file", 
 
 
 class Occupancy(Record):
-    """What a declared port is now. `holders` are those that matter: ours if it is running, the others if it is taken."""
+    """What a declared port is now. `holders` are those that matter: ours if it is running, the others if it is taken.
+
+    `leases` are those of others, where it is free but promised to them.
+    """
 
     state: PortState
     holders: tuple[Listener, ...] = ()
+    leases: tuple[Lease, ...] = ()
 
 
 def endpoints(spec: PortSpec) -> Iterator[Endpoint]:
@@ -43,12 +47,13 @@ def endpoints(spec: PortSpec) -> Iterator[Endpoint]:
 
 
 def occupancy(snapshot: Snapshot, service: Service, spec: PortSpec) -> Occupancy:
-    """Judges one published port of a service. A range is taken only when none of its ports is left."""
+    """Judges one published port of a service. A range is taken, or leased, only when none of its ports is left."""
     assert snapshot.project is not None
     if spec.range is None:
         ours = bound(snapshot, service, spec)
         return Occupancy(PortState.RUNNING if ours else PortState.FREE, ours)
     taken: list[Listener] = []
+    leases: list[Lease] = []
     free = False
     for endpoint in endpoints(spec):
         live = [row for row in snapshot.holders(endpoint) if row.state is not State.CLAIMED]
@@ -57,9 +62,15 @@ def occupancy(snapshot: Snapshot, service: Service, spec: PortSpec) -> Occupancy
         if ours and not others:
             return Occupancy(PortState.RUNNING, ours)
         taken += others
-        free = free or not (others or snapshot.refusals.get(endpoint) is Refusal.IN_USE)
+        if others or snapshot.refusals.get(endpoint) is Refusal.IN_USE:
+            continue
+        lease = snapshot.promised(endpoint, service.name)
+        leases += [lease] if lease else []
+        free = free or lease is None
     if free or spec.protocol.lower() not in ("tcp", "udp"):
         return Occupancy(PortState.FREE)
+    if leases:
+        return Occupancy(PortState.LEASED, leases=tuple(leases))
     return Occupancy(PortState.TAKEN, tuple(dict.fromkeys(taken)))
 
 
@@ -86,7 +97,7 @@ def is_ours(row: Listener, service: Service, project: Project) -> bool:
 def sign(row: Listener, service: Service, project: Project) -> str | None:
     """By what a listener is known to be this service of this project, None where it is not.
 
-    "labels": Compose's own on its container. "command": its process was started in the project by the service's command. "protocol": it
+    "labels": Compose's own on its container. "lease": the service has the port leased, and started it. "command": its process was started in the project by the service's command. "protocol": it
     was started there by another one, but was heard to speak the service's protocol.
     """
     if row.container is not None:
@@ -96,6 +107,8 @@ def sign(row: Listener, service: Service, project: Project) -> str | None:
             and row.container.folder in (None, project.root)
         )
         return "labels" if is_labelled else None
+    if service.name in row.leased_to:
+        return "lease"
     if any(fits(process, service, project) for process in row.processes):
         return "command"
     return "protocol" if service.name in row.speaks_for else None

@@ -279,10 +279,13 @@ def _refusal(message: str, spec: PortSpec, hint: str | None = None) -> NoPlan:
     return NoPlan(message, hint=hint, path=place.path, line=place.line, column=place.column)
 
 
+_IN_THE_WAY = ("address-in-use", "claimed-by-other-project", "leased-to-another")
+
+
 def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[str]) -> tuple[list[Link], list[str]]:
     """The smallest set of published ports whose move clears every conflict, and what no move can clear, in sentences.
 
-    In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`); besides, of
+    In the way is what a finding says of a service's own entry (`address-in-use`, `claimed-by-other-project`, `leased-to-another`); besides, of
     two entries that overlap one must go. A service in `pinned` keeps its ports, and so does one on the host's network.
     """
     kept = {service.name: "is on the host's network" for service in project.services if service.host_network}
@@ -293,7 +296,7 @@ def to_move(project: Project, findings: Iterable[Finding], pinned: Collection[st
     stuck: list[str] = []
     for finding in findings:
         link = next((at[place] for place in finding.locations if place in at), None)
-        if finding.rule not in ("address-in-use", "claimed-by-other-project") or link is None:
+        if finding.rule not in _IN_THE_WAY or link is None:
             continue
         if link.service in kept:
             stuck.append(f"{link.service} {kept[link.service]}: {finding.message}")

@@ -5,18 +5,20 @@ The bind decides. Sockets and containers are asked only why, and of the ports th
 
 from __future__ import annotations
 
-from portward.answers import PortCheck
+from portward.answers import Check, PortCheck
 from portward.arguments import parse_port
 from portward.errors import Unavailable
 from portward.live import holds, is_connection
-from portward.model import LAST_PORT, Endpoint, Finding, Fix, Reading, Refusal, Severity, Skipped, Transport
+from portward.model import LAST_PORT, Endpoint, Reading, Refusal, Skipped, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from portward.declared import Declared
+    from portward.leased import Leased, Promises
     from portward.live import Live
-    from portward.model import Snapshot
+    from portward.model import Finding, Snapshot
 
 _REFUSED = {
     Refusal.NOT_PERMITTED: (
@@ -36,6 +38,27 @@ _REFUSED = {
     ),
 }
 """The refusals that are not "in use": rule, reason and hint."""
+
+
+def check(live: Live, declared: Declared, leased: Leased, now: float, ports: Sequence[str], all_netns: bool) -> Check:
+    """See `Portward.check_ports`."""
+    checks, reading = look(live, ports, all_netns)
+    promises = leased.promises({check.endpoint.port for check in checks})
+    checks = tuple(check.replace(lease=promises.of(check.endpoint.port, check.endpoint.transport)) for check in checks)
+    bad = dict.fromkeys(check for check in checks if not check.available or _is_anothers(check, promises))
+    if not bad:
+        return Check(checks, (), reading, unread=promises.skipped)
+    from portward.model import Snapshot
+
+    settings, unread = declared.readable_settings()
+    promises = leased.promises()  # of all: a port that is offered instead must be nobody's
+    snapshot = Snapshot(reading, now, settings=settings, leases=promises.leases, worktree=promises.worktree)
+    findings = tuple(_finding(live, check, snapshot) for check in bad)
+    return Check(checks, findings, reading, unread=(*unread, *promises.skipped))
+
+
+def _is_anothers(check: PortCheck, promises: Promises) -> bool:
+    return check.lease is not None and not promises.is_mine(check.lease)
 
 
 def look(live: Live, ports: Sequence[str], all_netns: bool) -> tuple[tuple[PortCheck, ...], Reading]:
@@ -81,17 +104,21 @@ def _of_host(checks: Sequence[PortCheck]) -> PortCheck:
     return next((check for check in here if not check.available), here[0])
 
 
-def finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
-    """What to say of a port that is not available, and a free one of the range that suits it."""
+def _finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
+    """What to say of a port that is not available, or promised to another, and a free one of the range that suits it."""
     from portward import catalog
+    from portward.model import Finding, Fix, Severity
     from portward.remedies import stops
     from portward.survey import free_port
-    from portward.wording import holder
+    from portward.wording import holder, leased
 
     endpoint = check.endpoint
     holders = tuple(live.in_detail(row) for row in check.listeners if holds(row))
     rule, hint, fixes = "address-in-use", None, []
-    if check.refusal in (None, Refusal.IN_USE):
+    if check.available and check.lease is not None:
+        rule, reason = "leased-to-another", leased(check.lease, snapshot.worktree)
+        hint = "`portward leases --all` shows who was promised what; it is free to bind now"
+    elif check.refusal in (None, Refusal.IN_USE):
         reason = f"held by {holder(holders[0], snapshot.taken)}" if holders else "in use, by a socket that is not shown"
         kind = catalog.kind_of_port(endpoint.port, endpoint.transport)
         ports = snapshot.settings.ranges.get(kind, catalog.DEFAULT_RANGES[kind])
@@ -105,10 +132,11 @@ def finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
     return Finding(
         rule=rule,
         severity=Severity.ERROR,
-        message=f"{endpoint}/{endpoint.transport} is not available: {reason}",
+        message=f"{endpoint}/{endpoint.transport} is {'' if check.available else 'not available: '}{reason}",
         port=endpoint.port,
         transport=endpoint.transport,
         holders=holders,
         hint=hint,
         fixes=tuple(fixes),
+        leases=(check.lease,) if check.lease and check.available else (),
     )

@@ -11,12 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from portward.leased import Promises
     from portward.live import Live
-    from portward.model import Custom, Endpoint, Listener, Project, Reading, Service, Settings
+    from portward.model import Custom, Endpoint, Lease, Listener, Project, Reading, Service, Settings
+    from portward.occupancy import Occupancy
 
 
-def snapshot_of(live: Live, project: Project, settings: Settings, taken: float, *, all_netns: bool = False) -> Snapshot:
-    """Who holds what, and which binds are refused, of all that a project asks for. `taken` is now, in seconds."""
+def snapshot_of(
+    live: Live, project: Project, settings: Settings, promises: Promises, taken: float, *, all_netns: bool = False
+) -> Snapshot:
+    """Who holds what, who was promised what, and which binds are refused, of all that a project asks for. `taken` is now, in seconds."""
     from portward import catalog
     from portward.occupancy import endpoints
 
@@ -30,13 +34,23 @@ def snapshot_of(live: Live, project: Project, settings: Settings, taken: float, 
         del refusals[endpoint]
     reading = reading.replace(listeners=(*reading.listeners, *connections))
     ports = {endpoint.port for endpoint in wanted}
-    rows = tuple(live.in_detail(row) if row.port in ports else row for row in reading.listeners)
+    rows = tuple(promises.told(live, live.in_detail(row)) if row.port in ports else row for row in reading.listeners)
     if settings.probe:
         rows = _heard(rows, project)
-    reading = reading.replace(listeners=rows)
+    reading = reading.replace(listeners=rows, skipped=(*reading.skipped, *promises.skipped))
     ranges = {**catalog.DEFAULT_RANGES, **settings.ranges}
     reserved = live.reserved()
-    return Snapshot(reading, taken, project, refusals, ranges, reserved, settings=settings)
+    return Snapshot(
+        reading,
+        taken,
+        project,
+        refusals,
+        ranges,
+        reserved,
+        settings=settings,
+        leases=promises.leases,
+        worktree=promises.worktree,
+    )
 
 
 def _heard(rows: tuple[Listener, ...], project: Project) -> tuple[Listener, ...]:
@@ -77,7 +91,7 @@ def _behind(
 
 
 def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
-    """The snapshot with a free port, of its kind's range, for each port of the named services; no port twice."""
+    """The snapshot with a free port for each port of the named services, no port twice: its own lease, else of its kind's range."""
     assert snapshot.project is not None
     from portward.allocate import taken_ports
 
@@ -87,12 +101,25 @@ def offering(live: Live, snapshot: Snapshot, names: set[str]) -> Snapshot:
         for spec in _movable(service) if service.name in names else ():
             key = f"{snapshot.project.name}\0{snapshot.project.root}\0{service.name}"
             transport = Transport.UDP if spec.protocol.lower() == "udp" else Transport.TCP
-            port = free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
+            port = _own_lease(live, snapshot, service, spec)
+            port = port or free_port(live, snapshot, snapshot.ranges[service.kind], key, transport, taken)
             if port:
                 free[spec] = port
                 free.setdefault(service.name, port)
                 taken.add(port)
     return snapshot.replace(free=free)
+
+
+def _own_lease(live: Live, snapshot: Snapshot, service: Service, spec: PortSpec) -> int | None:
+    """The port that the service has leased in this working tree for just this entry, if it is another one, and free."""
+    mine = (snapshot.worktree, service.name)
+    first = service.claims[:1] == (spec,)
+    for lease in snapshot.leases:
+        if (lease.holder.worktree, lease.holder.service) == mine and lease.transport == spec.protocol.lower():
+            meant = lease.holder.instance == ("" if first else str(spec.target))
+            if meant and str(lease.port) != spec.published and live.is_free(lease.port, lease.transport):
+                return lease.port
+    return None
 
 
 def _movable(service: Service) -> list[PortSpec]:
@@ -141,8 +168,18 @@ def report(snapshot: Snapshot, service: Service) -> ServiceReport:
         told = None
         if state is PortState.RUNNING and snapshot.project is not None:
             told = sign(holders[0], service, snapshot.project)
-        ports.append(PortReport(spec, state, holders, endpoints, told))
+        ports.append(PortReport(spec, state, holders, endpoints, told, _lease(snapshot, service, spec, found)))
     return ServiceReport(service, tuple(ports))
+
+
+def _lease(snapshot: Snapshot, service: Service, spec: PortSpec, found: Occupancy | None) -> Lease | None:
+    """Whose lease a port has: another's that is in the way, else the first that there is of its numbers."""
+    from portward.occupancy import endpoints
+
+    if found is None or found.leases or not snapshot.leases:
+        return found.leases[0] if found and found.leases else None
+    wanted = {(endpoint.port, endpoint.transport) for endpoint in endpoints(service.claim(spec))}
+    return next((lease for lease in snapshot.leases if (lease.port, lease.transport) in wanted), None)
 
 
 def customs_of(project: Project) -> dict[int, Custom]:

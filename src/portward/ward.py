@@ -6,31 +6,14 @@ Everything that touches the machine is an argument of the constructor, so that e
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
-from portward.arguments import PortArgument, is_port_argument, is_port_or_range, parse_port, parse_range, parse_target
-from portward.errors import InvalidPort, NoFreePort, NoProject, Unavailable, UsageError
-from portward.live import Live, holds, is_connection
-from portward.model import (
-    LAST_PORT,
-    ComposeOptions,
-    Endpoint,
-    Finding,
-    Link,
-    Listener,
-    PortRange,
-    PortRequest,
-    Project,
-    Reading,
-    Service,
-    Settings,
-    Side,
-    Skipped,
-    Snapshot,
-    Transport,
-)
+from portward.arguments import is_port_or_range, parse_port, parse_range, parse_target
+from portward.declared import Declared
+from portward.errors import UsageError
+from portward.live import Live, holds
+from portward.model import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,31 +31,25 @@ if TYPE_CHECKING:
         Services,
         Verified,
         Waited,
-        Who,
         WhoAnswer,
     )
     from portward.catalog import CatalogEntry
-    from portward.change import Session
     from portward.composing import Composer
     from portward.conventions import Terms
     from portward.evidence import Examined
-    from portward.generated import Generated
-    from portward.journal import Journal
+    from portward.leased import Leased
     from portward.leases import LeaseStore
     from portward.leasing import Granted, Leasing
-    from portward.model import Identity, Lease, Location
+    from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
     from portward.workspace import Checkout, Files
 
 
-_SHOWN = 8  # of a service's other ports, which may be thousands
-
-
 class Portward:
     """The verbs of Portward, for the project in one folder of one machine.
 
-    `root` is the project's folder, None outside any project. `sockets` reads the live truth, `files` the project's files,
+    `root` is the project's folder, None outside any project; `folder` is where it is asked from. `sockets` reads the live truth, `files` the project's files,
     `clock` gives seconds since the epoch, `environment` stands for the process's own, `narrate` is told of each step.
     """
 
@@ -80,21 +57,24 @@ class Portward:
         self,
         root: str | None = None,
         *,
+        folder: str | None = None,
         sockets: SocketReader | None = None,
         files: Files | None = None,
         clock: Callable[[], float] = time.time,
         environment: Mapping[str, str] | None = None,
         narrate: Callable[[str], None] | None = None,
     ) -> None:
-        self.root = root
         self.environment = os.environ if environment is None else environment
-        self._files = files
         self._clock = clock
         self._narrate = narrate or (lambda _step: None)
-        self._folder = root or ""
-        self._unseen: tuple[Skipped, ...] = ()
         self.live = Live(sockets, self.environment, self._narrate)
+        self.declared = Declared(root, folder, files, self.environment, clock, self._narrate)
         self._stores: dict[str, LeaseStore] = {}
+
+    @property
+    def root(self) -> str | None:
+        """The project's folder, None outside any project."""
+        return self.declared.root
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] = ".", *, narrate: Callable[[str], None] | None = None) -> Portward:
@@ -108,11 +88,7 @@ class Portward:
         if folder and not os.path.isdir(folder):
             raise UsageError(f"{os.fspath(path)} is not a folder" if os.path.exists(folder) else f"there is no {path}")
         root = workspace.find_root(folder) if folder else None
-        ward = cls(root, narrate=narrate)
-        ward._folder = folder
-        if root is None and not os.access(folder, os.R_OK | os.X_OK):
-            code = errno.EACCES if folder else errno.ENOENT
-            ward._unseen = (Skipped(folder or "this folder", os.strerror(code)),)
+        ward = cls(root, folder=folder, narrate=narrate)
         ward._narrate(f"the project is {root}" if root else f"no project from {folder} upward")
         return ward
 
@@ -124,14 +100,9 @@ class Portward:
 
         Raises InvalidPort for a query of digits that is no port, UsageError for a host that has no address.
         """
-        project, skipped = self._readable_project(shallow=True)
-        reading = self._matching(self.live, queries, project, skipped, udp=udp, all_netns=all_netns)
-        if not identify:
-            return reading
-        from portward.identifying import Identifying
-        from portward.probes import SECONDS
+        from portward import looking
 
-        return reading.replace(listeners=Identifying(self.live, lambda: project).listeners(reading.listeners, SECONDS))
+        return looking.ls(self.live, self.declared, queries, udp=udp, all_netns=all_netns, identify=identify)
 
     def watch(
         self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False
@@ -141,52 +112,16 @@ class Portward:
         Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
         remembers owners, and nothing may be stopped by it. Raises as `ls` does.
         """
-        from portward import history
+        from portward import history, looking
         from portward.sockets import open_reader
-        from portward.watching import watch
 
-        project, skipped = self._readable_project(shallow=True)
         reader = open_reader(narrate=self._narrate)
         live = Live(reader, self.environment, self._narrate)
-
-        def look() -> Reading:
-            return self._matching(live, queries, project, skipped, udp=udp, all_netns=all_netns)
-
-        udp = udp or any(parse_port(query).transport is Transport.UDP for query in queries if is_port_argument(query))
+        watched = looking.watch(live, reader, self.declared, queries, self._clock, udp=udp, all_netns=all_netns)
         with history.recording(self.environment, self._narrate) as record:
-            for reading, events in watch(reader, look, self._clock, udp=udp, all_netns=all_netns):
+            for reading, events in watched:
                 record(events)
                 yield reading, events
-
-    @staticmethod
-    def _matching(
-        live: Live,
-        queries: Sequence[str],
-        project: Project | None,
-        skipped: Sequence[Skipped],
-        *,
-        udp: bool,
-        all_netns: bool,
-    ) -> Reading:
-        """The listeners that the queries match, with the project's services named."""
-        ports = [parse_port(query) for query in queries if is_port_argument(query)]
-        words = [query.lower() for query in queries if not is_port_argument(query)]
-        asked = [(argument, live.addresses(argument.host)) for argument in ports]
-        reading = live.read(
-            udp=udp or any(argument.transport is Transport.UDP for argument in ports),
-            all_netns=all_netns,
-            ports=None if words or not ports else {port for argument in ports for port in argument.ports},
-        )
-        reading = _named(reading, project).replace(skipped=(*reading.skipped, *skipped))
-        if queries:
-            rows = (
-                row
-                for row in reading.listeners
-                if any(_answers(row, argument, hosts, udp) for argument, hosts in asked) or _mentions(row, words, udp)
-                if not is_connection(row)
-            )
-            reading = reading.replace(listeners=tuple(rows))
-        return reading
 
     def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
         """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).
@@ -200,7 +135,7 @@ class Portward:
         parsed = [parse_target(target) for target in targets]
         if seconds is not None and seconds <= 0:
             raise UsageError(f"{seconds:g} seconds is no time")
-        identifying = Identifying(self.live, lambda: self._readable_project()[0])
+        identifying = Identifying(self.live, lambda: self.declared.readable()[0])
         return identifying.targets(parsed, SECONDS if seconds is None else seconds)
 
     def wait(
@@ -225,7 +160,7 @@ class Portward:
 
         def read() -> Project | None:
             if not project:
-                project.append(self._readable_project()[0])
+                project.append(self.declared.readable()[0])
             return project[0]
 
         return wait(parsed, seconds, self.live, read, service=service, status=status, tell=tell)
@@ -235,58 +170,14 @@ class Portward:
 
         With `history`, also who held them before, as far as Portward looked. Raises InvalidPort for what is not a port.
         """
-        from portward.answers import WhoAnswer
+        from portward import looking
 
-        wanted = [(argument, port) for argument in map(parse_port, ports) for port in argument.ports]
-        reading = self.live.read(
-            udp=any(argument.transport is Transport.UDP for argument, _ in wanted),
-            all_netns=all_netns,
-            ports={port for _, port in wanted},
-        )
-        project, skipped = self._readable_project()
-        reading = _named(reading, project)
-        rows = tuple(self._who(port, argument, reading, project) for argument, port in wanted)
-        if history:
-            from portward.history import past
+        answer = looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
+        if not history:
+            return answer
+        from portward.history import told
 
-            reclaimed = self._leasing().past()
-            rows = tuple(
-                row.replace(history=past(self.environment, row.port, row.transport, reclaimed)) for row in rows
-            )
-        return WhoAnswer(rows, (*reading.skipped, *skipped))
-
-    def _who(self, port: int, argument: PortArgument, reading: Reading, project: Project | None) -> Who:
-        from portward import catalog
-        from portward.answers import Who
-        from portward.remedies import stops
-
-        endpoints = [Endpoint(host, port, argument.transport) for host in self.live.addresses(argument.host)]
-        rows = tuple(
-            self.live.in_detail(row)
-            for row in reading.listeners
-            if not is_connection(row) and any(row.endpoint.overlaps(endpoint) for endpoint in endpoints)
-        )
-        return Who(
-            port=port,
-            transport=argument.transport,
-            listeners=rows,
-            ancestry=tuple(self.live.sockets.ancestry(row.processes[0]) if row.processes else () for row in rows),
-            declared=_declared(port, project) if project else (),
-            customary=catalog.customary(port, argument.transport),
-            fixes=tuple(dict.fromkeys(fix for row in rows if holds(row) for fix in stops(row))),
-        )
-
-    def _readable_project(
-        self, *, shallow: bool = False, environment: Mapping[str, str] | None = None
-    ) -> tuple[Project | None, tuple[Skipped, ...]]:
-        """The project where there is one; if its files cannot be read, why. `shallow` reads just its top folder."""
-        if self.root is None:
-            return None, self._unseen
-        try:
-            project = self.project(shallow=shallow, environment=environment)
-        except UsageError as error:
-            return None, (Skipped(str(error).partition(": ")[0], error.message),)
-        return project, project.skipped
+        return told(answer, self.environment, self._leasing().past())
 
     def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
         """Whether each port is free to bind now, and who is in the way of those that are not.
@@ -294,14 +185,8 @@ class Portward:
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
         from portward import preflight
-        from portward.answers import Check
 
-        checks, reading = preflight.look(self.live, ports, all_netns)
-        refused = dict.fromkeys(check for check in checks if not check.available)
-        settings, unread = self._readable_settings() if refused else (Settings(), ())
-        snapshot = Snapshot(reading, self._clock(), settings=settings)
-        findings = tuple(preflight.finding(self.live, check, snapshot) for check in refused)
-        return Check(checks, findings, reading, unread=unread)
+        return preflight.check(self.live, self.declared, self._leased(), self._clock(), ports, all_netns)
 
     def check(self, options: ComposeOptions | None = None, *, all_netns: bool = False) -> Check:
         """Whether all that the project declares is free, or running as this very stack, and consistent.
@@ -312,8 +197,9 @@ class Portward:
         from portward.answers import Check
 
         settings = self.settings()
-        project = self.project(options, settings=settings)
-        snapshot = survey.snapshot_of(self.live, project, settings, self._clock(), all_netns=all_netns)
+        project = self.declared.project(options, settings=settings)
+        promises, now = self._leased().promises(), self._clock()
+        snapshot = survey.snapshot_of(self.live, project, settings, promises, now, all_netns=all_netns)
         snapshot = snapshot.replace(system=self.live.system(), customs=survey.customs_of(project))
         found = rules.verdict(snapshot)
         if any(finding.service for finding in found.findings):
@@ -338,24 +224,15 @@ class Portward:
             docs.append(RuleDoc(name, module.SEVERITY, summary.partition(": ")[2], text.strip()))
         return tuple(docs)
 
-    def settings(self, key: str = "", value: str = "") -> Settings:
-        """What `portward.toml` says, over what the user's own configuration does. Each is read where it is there.
+    def settings(self) -> Settings:
+        """What `portward.toml` says, over what the user's own configuration does. Raises InvalidFile, with the place and a hint."""
+        return self.declared.settings()
 
-        With `key`, only files that may have it, and a text that ends with `value`: nothing else is to be relied on. Raises InvalidFile, with the place and a hint, for what is not a setting.
-        """
-        from portward import configuration
-        from portward.workspace import Files
+    def ranges(self) -> dict[str, PortRange]:
+        """The ports that Portward picks from for each kind of service: the settings', else its own."""
+        from portward import catalog
 
-        return configuration.read(
-            self._files or (Files(self.root) if self.root else None), self.environment, key, value
-        )
-
-    def _readable_settings(self, key: str = "", value: str = "") -> tuple[Settings, tuple[Skipped, ...]]:
-        """The settings; if they cannot be read, those by default, and why."""
-        try:
-            return self.settings(key, value), ()
-        except UsageError as error:
-            return Settings(), (Skipped(str(error).partition(": ")[0], error.message),)
+        return {**catalog.DEFAULT_RANGES, **self.settings().ranges}
 
     def services(self, options: ComposeOptions | None = None) -> Services:
         """What the project declares, and the state of each port now.
@@ -366,8 +243,8 @@ class Portward:
         from portward.answers import Services
 
         settings = self.settings()
-        project = self.project(options, settings=settings)
-        snapshot = survey.snapshot_of(self.live, project, settings, self._clock())
+        project = self.declared.project(options, settings=settings)
+        snapshot = survey.snapshot_of(self.live, project, settings, self._leased().promises(), self._clock())
         assert snapshot.project is not None
         inactive = tuple(survey.report(snapshot, service) for service in snapshot.project.inactive)
         return Services(snapshot.project, survey.reports(snapshot), inactive, snapshot.reading)
@@ -385,26 +262,19 @@ class Portward:
 
         Each was bound a moment ago on every family, and let go again: nothing keeps it free. Raises NoFreePort.
         """
-        from portward import allocate, catalog
+        from portward import finding
 
-        if count < 1:
-            raise UsageError(f"cannot find {count} ports")
-        if preferred is not None and not 1 <= preferred <= LAST_PORT:
-            raise InvalidPort(f"{preferred} is not a port (1 to {LAST_PORT})")
-        settings = self.settings()
-        asked = ports or settings.ranges.get("other", catalog.DEFAULT_RANGES["other"])
-        key = f"find\0{self.root or self._folder}"
-        request = PortRequest(key, asked, preferred, count, contiguous, transport)
-        reserved = () if ports else self.live.reserved()
-        snapshot = Snapshot(self.live.seen(), self._clock(), reserved=reserved, settings=settings)
-        found: list[int] = []
-        for group in allocate.candidates(request, snapshot):
-            if all(self.live.is_free(port, transport) for port in group):
-                found += group
-            if len(found) >= count:
-                return tuple(sorted(found))
-        where = f"from {preferred} to {min(preferred + allocate.FALLBACK, LAST_PORT)}" if preferred else f"in {asked}"
-        raise NoFreePort(f"No available ports found: {count} wanted {where}", hint="--range gives another range")
+        return finding.find(
+            self.live,
+            self.declared,
+            self._leased(),
+            self._clock(),
+            preferred,
+            count=count,
+            contiguous=contiguous,
+            ports=ports,
+            transport=transport,
+        )
 
     def catalog(self, query: str = "") -> tuple[CatalogEntry, ...]:
         """What a port is customarily used for, or which port a service uses; everything for an empty query."""
@@ -414,82 +284,12 @@ class Portward:
             parse_range(query)
         return catalog.search(query)
 
-    def project(
-        self,
-        options: ComposeOptions | None = None,
-        *,
-        shallow: bool = False,
-        settings: Settings | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Project:
-        """What the project's files declare; with `shallow` only Compose's files and the `.env` beside them.
+    def project(self, options: ComposeOptions | None = None) -> Project:
+        """What the project's files declare.
 
-        `settings` are read if they are not given; `environment` is the process's unless another is given. Raises NoProject outside any project, InvalidFile where Compose would
-        refuse a file, UsageError for a missing one.
+        Raises NoProject outside any project, InvalidFile where Compose would refuse a file, UsageError for a missing one.
         """
-        from portward.formats import format_of
-
-        files = self._project_files(options)
-        if shallow:
-            names, unseen = files.top()
-            paths = [path for path in names if format_of(path) in ("compose", "dotenv")]
-        else:
-            paths, unseen = files.find(lambda path: format_of(path) is not None)
-        self._narrate(f"reading {', '.join(paths) or 'no file'}")
-        chosen = self.settings() if settings is None else settings
-        return self._declared(paths, unseen, files.read, options, chosen, environment)
-
-    def _project_files(self, options: ComposeOptions | None = None) -> Files:
-        from portward.workspace import Files
-
-        if self.root is None and options is not None and options.files:
-            self.root = self._folder or None  # as for Docker Compose, files that are named make a project of any folder
-        if self.root is None:
-            if self._unseen:
-                raise Unavailable(f"cannot look into {self._unseen[0].what}: {self._unseen[0].reason}")
-            raise NoProject(
-                "no project here (no compose file, portward.toml or .git from here up)",
-                hint="`portward ls` shows what listens on this machine; -C DIR chooses a project",
-            )
-        return self._files or Files(self.root)
-
-    def _declared(
-        self,
-        paths: Sequence[str],
-        unseen: Sequence[Skipped],
-        read: Callable[[str], str],
-        options: ComposeOptions | None,
-        settings: Settings,
-        environment: Mapping[str, str] | None = None,
-    ) -> Project:
-        from portward import catalog
-        from portward.formats.project import declare
-        from portward.generated import from_root
-
-        assert self.root is not None
-        folder = os.path.basename(self.root) or "root"
-        given = from_root(self.environment if environment is None else environment, self.root)
-        project = declare(self.root, folder, paths, read, given, self._from_root(options))
-        kinds = settings.kinds
-
-        def of_kind(service: Service) -> Service:
-            return service.replace(kind=kinds.get(service.name) or catalog.kind_of(service.image, service.name))
-
-        return project.replace(
-            services=tuple(map(of_kind, project.services)),
-            inactive=tuple(map(of_kind, project.inactive)),
-            skipped=(*project.skipped, *unseen),
-        )
-
-    def _from_root(self, options: ComposeOptions | None) -> ComposeOptions:
-        """The options with their paths told from the root: people tell them from the folder that they are in."""
-        if options is None or self.root is None or self._folder in ("", self.root):
-            return options or ComposeOptions()
-
-        def told(path: str) -> str:
-            return path if os.path.isabs(path) else os.path.relpath(os.path.join(self._folder, path), self.root)
-
-        return options.replace(files=tuple(map(told, options.files)), env_files=tuple(map(told, options.env_files)))
+        return self.declared.project(options)
 
     def set_ports(
         self,
@@ -505,45 +305,18 @@ class Portward:
         would change more than is meant; UsageError for a wish that names no port of the project; FileChanged and Unavailable
         where the files cannot be written.
         """
-        from portward.arguments import parse_wish
-        from portward.change import chosen
-        from portward.plan import Move
+        from portward import changing
 
-        parsed = [parse_wish(wish) for wish in wishes]
-        session = self._session(options)
-        moves, remarks = [], list(session.remarks)
-        for wish in parsed:
-            link, others = chosen(session.project, wish)
-            moves.append(Move(link, wish.port, container))
-            if others and wish.target is None:
-                ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
-                more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-                remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
-        return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+        return changing.set_ports(self.declared, wishes, container=container, write=write, options=options)
 
     def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
         """Moves the fewest published ports that clear every conflict, each to a free port of its service's range.
 
         What is pinned stays. No changes where nothing is in the way. Raises as `set_ports` does.
         """
-        from portward import rules, survey
-        from portward.plan import Move, to_move
+        from portward import changing
 
-        session = self._session(options)
-        snapshot = survey.snapshot_of(self.live, session.project, session.settings, self._clock())
-        pinned = {pin.service for pin in session.settings.pins}
-        findings = rules.judge(snapshot)
-        links, stuck = to_move(session.project, findings, pinned)
-        free = survey.offering(self.live, snapshot, {link.service for link in links}).free
-        moves = []
-        for link in links:
-            if link.entry is None or link.entry not in free:
-                raise NoFreePort(
-                    f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
-                    hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
-                )
-            moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings)))
-        return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
+        return changing.resolve(self.live, self.declared, self._leased(), self._clock(), write=write, options=options)
 
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
@@ -551,38 +324,25 @@ class Portward:
         What was interrupted is finished or taken back first; with `dry_run` the remarks say which. Raises FileChanged where a
         file was changed since, and Unavailable where the files cannot be written.
         """
-        from portward.answers import Changes
-        from portward.change import undone
+        from portward import changing
 
-        self._project_files()
-        journal = self._journal()
-        remarks = journal.pending() if dry_run else journal.recover()
-        taken_back = journal.undo(dry_run=dry_run)
-        return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
+        return changing.undo(self.declared, dry_run=dry_run)
 
     def docs(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
         """The project's port table between its markers in a document: the first Markdown file that has them, else the README.
 
         No changes where the table is there and true. Only with `write` is the document changed. Raises as `set_ports` does.
         """
-        session = self._session(options)
-        return session.document(write=write)
+        return self.declared.change(options).document(write=write)
 
     def init(self, *, write: bool = False) -> Changes:
         """A `portward.toml` to begin with, in the project's root, or in this folder outside of any project.
 
         No changes where there is one already. Only with `write` is it written. Raises Unavailable where it cannot be.
         """
-        from portward.answers import Changes
-        from portward.change import Draft, Texts
-        from portward.formats.settings import beginning
-        from portward.workspace import SETTINGS, Files
+        from portward import changing
 
-        root = self.root or self._folder
-        files = self._files or Files(root)
-        if SETTINGS in files.top()[0]:
-            return Changes((), "", remarks=(f"{SETTINGS} is there already",))
-        return Draft(Texts(files), {SETTINGS: beginning()}).change(self._journal(root), "init", write)
+        return changing.init(self.declared, write=write)
 
     def lease(self, names: Sequence[str] = (), terms: Terms | None = None) -> Granted:
         """Promises a port to each named service (`SERVICE[:TARGET]`), by default to all that the project declares.
@@ -594,7 +354,7 @@ class Portward:
 
         granted = self._leasing().lease(names, terms or Terms())
         if not names and not granted.leases:
-            self._project_files()
+            self.declared.files()
             raise UsageError("the project declares no port to lease", hint="name a service: `portward lease web`")
         return granted
 
@@ -617,7 +377,7 @@ class Portward:
         """
         from portward.conventions import Terms
 
-        self.project(shallow=True, environment=self._plain())
+        self.declared.project(shallow=True, environment=self.declared.plain())
         leasing = self._leasing()
         granted = leasing.lease((), Terms())
         told = self._composer(leasing).told(granted.leases)
@@ -631,13 +391,13 @@ class Portward:
         from portward import filling
         from portward.change import Draft, Texts
 
-        files = self._project_files()
+        files = self.declared.files()
         filling.require_own(files.root, path)
         values, remarks = self.env()
         texts = Texts(files)
         before = texts(path) if os.path.exists(os.path.join(files.root, path)) else ""
         draft = Draft(texts, {path: filling.filled(before, values, path)})
-        return draft.change(self._journal(), "env", write, (*remarks, *filling.remarks(files.root, path)))
+        return draft.change(self.declared.journal(), "env", write, (*remarks, *filling.remarks(files.root, path)))
 
     def git_hook(self, *, remove: bool = False, write: bool = False) -> Changes:
         """The git hook that runs `env_into` in a new linked worktree; with `remove`, without it. Only with `write` is it changed.
@@ -646,7 +406,7 @@ class Portward:
         """
         from portward import githook
 
-        return githook.plan(self.root or self._folder, remove=remove, write=write)
+        return githook.plan(self.declared.place, remove=remove, write=write)
 
     def run(
         self,
@@ -666,7 +426,7 @@ class Portward:
 
         leasing = self._leasing()
         composer = self._composer(leasing)
-        starting = Starting(leasing, self.live, composer, self._plain(), script, tell or self._narrate)
+        starting = Starting(leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate)
         return starting.run(command, service, socket=socket, retries=retries)
 
     def explain(self, text: str | Iterable[str]) -> Explanation:
@@ -677,14 +437,17 @@ class Portward:
         from portward import symptoms
         from portward.answers import Explanation
         from portward.explaining import explain
+        from portward.model import Reading, Snapshot
 
         said = symptoms.read(text)
         if not said.found:
             return Explanation((), said.others)
         self._narrate(f"{len(said.found)} troubles in the text")
-        project, skipped = self._readable_project()
-        settings, unread = self._readable_settings()
-        snapshot = Snapshot(Reading(()), self._clock(), project, settings=settings)
+        project, skipped = self.declared.readable()
+        settings, unread = self.declared.readable_settings()
+        promises = self._leased().promises()
+        leases, worktree = promises.leases, promises.worktree
+        snapshot = Snapshot(Reading(()), self._clock(), project, settings=settings, leases=leases, worktree=worktree)
         found = explain(self.live, said, snapshot)
         return found.replace(skipped=(*found.skipped, *skipped, *unread))
 
@@ -712,8 +475,8 @@ class Portward:
             root = roots.of(os.path.realpath(folder))
             return checkout(root) if root else None
 
-        mine = checkout(self.root or self._folder)
-        project, _ = self._readable_project()
+        mine = checkout(self.declared.place)
+        project, _ = self.declared.readable()
         return lambda row: whose(row, project, mine, checkout_of)
 
     def kill(
@@ -743,7 +506,7 @@ class Portward:
             raise UsageError(f"cannot wait {timeout:g} seconds")
         owner_of = None
         if mine:
-            self._project_files()
+            self.declared.files()
             owner_of = self._owner_of()
         stopping = Stopping(self.live, self.environment, Terms(force, mine, timeout), owner_of, self._clock)
         planned = stopping.plan(arguments)
@@ -753,27 +516,9 @@ class Portward:
 
     def pin(self, wish: str, reason: str, *, write: bool = True) -> Changes:
         """Writes a pin into `portward.toml`: the service keeps this port. Raises UsageError for one that is pinned already."""
-        from portward.answers import Changes
-        from portward.arguments import parse_wish
-        from portward.change import Draft, Texts
-        from portward.formats.settings import beginning, pinned
-        from portward.workspace import SETTINGS
+        from portward import changing
 
-        parsed = parse_wish(wish)
-        if not reason.strip():
-            raise UsageError("a pin needs a reason", hint="--reason tells those who read it later")
-        for pin in self.settings().pins:
-            if (pin.service, pin.port) == (parsed.service, parsed.port):
-                return Changes((), "", remarks=(f"{pin.service} is pinned to {pin.port} already: {pin.reason}",))
-            if pin.service == parsed.service or pin.port == parsed.port:
-                raise UsageError(
-                    f"{pin.service} is pinned to {pin.port} already: {pin.reason}", hint=f"change {SETTINGS}"
-                )
-        files = self._project_files()
-        texts = Texts(files)
-        before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
-        draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
-        return draft.change(self._journal(), "pin", write)
+        return changing.pin(self.declared, wish, reason, write=write)
 
     @staticmethod
     def owners_state() -> OwnersPin:
@@ -819,20 +564,26 @@ class Portward:
         """
         from portward.examining import Examining
 
-        project, unread = self._readable_project()
+        project, unread = self.declared.readable()
         found = Examining(self.live, project, self.environment, self.verify).examine(target, origin)
         return found.replace(skipped=tuple(dict.fromkeys((*found.skipped, *unread))))
+
+    def _leased(self) -> Leased:
+        from portward.leased import Leased
+
+        return Leased(self.declared.place, self._settings, self.environment, self._clock, self._store_at)
+
+    def _settings(self, *about: str) -> Settings:
+        return self.declared.readable_settings(*about)[0]
 
     def _leasing(self) -> Leasing:
         from portward.leasing import Leasing
         from portward.workspace import checkout
 
-        def settings(*about: str) -> Settings:
-            return self._readable_settings(*about)[0]
-
-        place = checkout(self.root or self._folder)
-
-        return Leasing(place, settings, self.live, self.environment, self._clock, self._source, self._store_at)
+        place = checkout(self.declared.place)
+        return Leasing(
+            place, self._settings, self.live, self.environment, self._clock, self.declared.source, self._store_at
+        )
 
     def _store_at(self, address: str) -> LeaseStore:
         from portward.leases import open_store
@@ -841,95 +592,8 @@ class Portward:
             self._stores[address] = open_store(address)
         return self._stores[address]
 
-    def _source(self, more: Mapping[str, str] | None = None) -> Project | None:
-        """The project of its own files alone, where it can be read; with some more variables."""
-        return self._readable_project(environment={**self._plain(), **(more or {})})[0]
-
-    def _generated(self) -> Generated:
-        from portward.generated import Generated
-        from portward.journal import changes_folder
-
-        folder = os.path.join(os.path.dirname(changes_folder(self.environment)), "compose")
-        return Generated(folder, self.root or self._folder)
-
-    def _plain(self) -> Mapping[str, str]:
-        """The environment without what an earlier `env` told: the project's own files are meant."""
-        return self._generated().without(self.environment) if "COMPOSE_FILE" in self.environment else self.environment
-
     def _composer(self, leasing: Leasing) -> Composer:
         from portward.composing import Composer
 
-        return Composer(leasing.checkout, self._source, self._generated(), self._plain())
-
-    def _session(self, options: ComposeOptions | None) -> Session:
-        from portward.change import Session, Texts
-        from portward.formats import format_of
-
-        files = self._project_files(options)
-        journal = self._journal()
-        remarks = journal.recover()
-        settings = self.settings()
-        texts = Texts(files)
-        paths, unseen = files.find(lambda path: format_of(path) is not None)
-
-        def declared(read: Callable[[str], str]) -> Project:
-            return self._declared(paths, unseen, read, options, settings, self._plain())
-
-        return Session(declared(texts), paths, texts, declared, journal, settings, remarks)
-
-    def _journal(self, root: str | None = None) -> Journal:
-        from portward.journal import Journal, changes_folder
-
-        root = root or self.root
-        assert root is not None
-        return Journal(root, changes_folder(self.environment), clock=self._clock)
-
-
-def _declared(port: int, project: Project) -> tuple[Location, ...]:
-    """Where the project's files say that it wants this port of the host."""
-    specs = [service.claim(spec) for service in project.services for spec in service.ports]
-    return tuple(
-        spec.location
-        for spec in (*specs, *project.references)
-        if spec.side is Side.HOST and spec.range and port in spec.range
-    )
-
-
-def _in_the_way(link: Link, findings: Sequence[Finding]) -> str:
-    """Why a published port must move, in a few words."""
-    from portward.wording import brief
-
-    entry = link.entry
-    assert entry is not None
-    for finding in findings:
-        if entry.place in finding.locations and finding.holders:
-            return f"{entry.number} is held by {brief(finding.holders[0])}"
-    return f"{entry.number} is published twice"
-
-
-def _named(reading: Reading, project: Project | None) -> Reading:
-    """The reading with the services of this very project named as its files name them."""
-    if project is None or not project.services:
-        return reading
-    from portward import survey
-
-    return survey.named(reading, project)
-
-
-def _answers(row: Listener, asked: PortArgument, hosts: Sequence[str], udp: bool) -> bool:
-    """Whether a row is on a port that was asked for; with `udp`, a port without a transport is both."""
-    if row.port not in asked.ports or not (
-        row.transport is asked.transport or (udp and row.transport is Transport.UDP)
-    ):
-        return False
-    return any(row.endpoint.overlaps(Endpoint(host, row.port, row.transport)) for host in hosts)
-
-
-def _mentions(row: Listener, words: Sequence[str], udp: bool) -> bool:
-    if row.transport is Transport.UDP and not udp:
-        return False
-    container = row.container
-    texts = [row.project, row.service, *(process.name for process in row.processes)]
-    texts += [" ".join(process.command) for process in row.processes]
-    texts += [container.name, container.image] if container else []
-    return any(word in text.lower() for word in words for text in texts if text)
+        declared = self.declared
+        return Composer(leasing.checkout, declared.source, declared.generated(), declared.plain())

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from portward.model import Listener, Owners, Process, State
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portward.model import Lease
+
 _INTERPRETERS = (
     "python", "pypy", "node", "nodejs", "deno", "bun", "java", "ruby", "perl", "php", "dotnet", "mono", "beam.smp", "erl",
     "lua", "luajit", "sh", "bash", "dash", "zsh", "fish", "busybox", "npm", "npx", "pnpm", "yarn", "uv", "tsx", "ts-node",
@@ -88,6 +92,16 @@ def brief(row: Listener) -> str:
     if row.owners is Owners.HIDDEN:
         return f"hidden ({row.user})"
     return row.note or "no visible process"
+
+
+def leased(lease: Lease, worktree: str) -> str:
+    """Whom a port is leased to, seen from a working tree: "leased to backend of /home/me/shop-2"."""
+    holder = lease.holder
+    here = " here" if worktree and holder.worktree == worktree else ""
+    place = holder.worktree or holder.project
+    of = here or (f" of {shown(place, 80)}" if place else "")
+    alone = f", process {holder.process.pid}" if holder.process else ""
+    return f"leased to {shown(holder.service, 80)}{of}{alone}"
 
 
 def _container(row: Listener) -> str:

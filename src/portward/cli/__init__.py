@@ -36,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
+    "serve": ("serve", "the dashboard in the browser: who listens, the project, and its changes"),
+    "top": ("serve", "who listens, live and full-screen, with what can be done about it"),
     "catalog": ("look", "what a port is customarily used for"),
     "setup": ("setup", "opt-in privileges: what an ordinary user may see of owners"),
 }

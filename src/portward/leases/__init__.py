@@ -168,6 +168,18 @@ def address(environment: Mapping[str, str], configured: str | None = None) -> st
     return f"sqlite://{os.path.join(state, 'portward', 'leases.db')}"
 
 
+def is_there(address: str) -> bool:
+    """Whether there is a store at an address, so far as that costs nothing: one that is not there yet is empty."""
+    scheme, _, rest = address.partition("://")
+    return scheme != "sqlite" or os.path.lexists(_path(rest))
+
+
+def _path(rest: str) -> str:
+    """The file that `sqlite:///PATH` names."""
+    path = rest.lstrip("/")
+    return os.path.expanduser(path) if path.startswith("~/") else f"/{path}"
+
+
 def open_store(address: str) -> LeaseStore:
     """The store at an address: `sqlite:///PATH`, where PATH is absolute or begins with `~/`. Touches nothing yet.
 
@@ -177,8 +189,7 @@ def open_store(address: str) -> LeaseStore:
     if separator and scheme == "sqlite":
         from portward.leases.sqlite import SqliteStore
 
-        path = rest.lstrip("/")
-        path = os.path.expanduser(path) if path.startswith("~/") else f"/{path}"
+        path = _path(rest)
         if path == "/" or path.endswith("/"):
             raise UsageError(f"{address!r} names no file", hint="sqlite:///PATH")
         return SqliteStore(address, path)

@@ -194,8 +194,10 @@ class SqliteStore:
                     _inherited.append(connection)
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # at the interpreter's end
+        try:  # noqa: SIM105 (at the interpreter's end there is no `suppress` any more)
             self.close()
+        except (AttributeError, TypeError):
+            pass
 
     # Connections
 

@@ -5,7 +5,7 @@ Absent is null, ports are integers, times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from portward.model import Severity, is_complete
+from portward.model import Severity, State, is_complete
 from portward.wording import shown
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def dump(document: Document) -> str:
 
 def ls(reading: Reading) -> Document:
     return {
-        "listeners": [_listener(row) for row in reading.listeners],
+        "listeners": [listener(row) for row in reading.listeners],
         "skipped": _skipped(reading.skipped),
         "complete": reading.complete,
     }
@@ -67,7 +67,7 @@ def ls(reading: Reading) -> Document:
 
 def event(event: Event) -> Document:
     """A line of `ls --watch`."""
-    return {"event": event.kind, "time": _time(event.when), "listener": _listener(event.listener)}
+    return {"event": event.kind, "time": _time(event.when), "listener": listener(event.listener)}
 
 
 def who(answer: WhoAnswer) -> Document:
@@ -88,8 +88,8 @@ def check(answer: Check) -> Document:
                 "address": row.endpoint.address or None,
                 "available": row.available,
                 "refusal": str(row.refusal) if row.refusal else None,
-                "listeners": [_listener(listener) for listener in row.listeners],
-                "lease": None,
+                "listeners": [listener(each) for each in row.listeners],
+                "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
             }
             for row in answer.ports
         ],
@@ -102,7 +102,7 @@ def check(answer: Check) -> Document:
     if answer.project is not None:
         document |= {"project": answer.project.name, "root": answer.project.root}
         document["services"] = [_service(report) for report in answer.services]
-        document["elsewhere"] = [_listener(row) for row in answer.elsewhere]
+        document["elsewhere"] = [listener(row) for row in answer.elsewhere]
     return document
 
 
@@ -147,6 +147,11 @@ def leases(answer: Granted) -> Document:
     }
 
 
+def _is_live(rows: Iterable[Listener]) -> bool:
+    """Whether anybody has the port that the rows are on, here and now."""
+    return any(row.netns is None and row.state is not State.CLAIMED for row in rows)
+
+
 def _lease(lease: Lease, live: bool) -> Document:
     holder = lease.holder
     return {
@@ -177,7 +182,7 @@ def explain(answer: Explanation) -> Document:
                 "transport": str(diagnosis.symptom.transport),
                 "cause": diagnosis.cause,
                 "evidence": list(diagnosis.evidence),
-                "holders": [_listener(row) for row in diagnosis.holders],
+                "holders": [listener(row) for row in diagnosis.holders],
                 "fixes": [_fix(fix) for fix in diagnosis.fixes],
                 "tool": diagnosis.symptom.tool,
                 "line": diagnosis.symptom.line,
@@ -193,7 +198,7 @@ def explain(answer: Explanation) -> Document:
 def verify(answer: Sequence[Verified]) -> Document:
     return {
         "ports": [
-            {"port": row.port, "whose": row.whose, "listeners": [_listener(each) for each in row.listeners]}
+            {"port": row.port, "whose": row.whose, "listeners": [listener(each) for each in row.listeners]}
             for row in answer
         ]
     }
@@ -222,7 +227,7 @@ def kill(answer: Killed, *, dry_run: bool = False) -> Document:
                 "port": after.port,
                 "transport": str(after.transport),
                 "free": not after.listeners,
-                "listeners": [_listener(row) for row in after.listeners],
+                "listeners": [listener(row) for row in after.listeners],
                 "by": after.by,
             }
             for after in answer.ports
@@ -304,7 +309,7 @@ def _skipped(skipped: Iterable[Skipped]) -> list[Document]:
     return [{"what": entry.what, "reason": entry.reason} for entry in skipped]
 
 
-def _listener(row: Listener) -> Document:
+def listener(row: Listener) -> Document:
     container = row.container
     return {
         "transport": str(row.transport),
@@ -384,9 +389,9 @@ def _who(row: Who) -> Document:
     return {
         "port": row.port,
         "transport": str(row.transport),
-        "listeners": [_listener(listener) for listener in row.listeners],
+        "listeners": [listener(each) for each in row.listeners],
         "ancestry": [[_process(process) for process in chain] for chain in row.ancestry],
-        "lease": None,
+        "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
         "declared": [_location(place) for place in row.declared],
         "customary": list(row.customary),
         "fixes": [_fix(fix) for fix in row.fixes],
@@ -429,7 +434,7 @@ def _finding(finding: Finding) -> Document:
         "port": finding.port,
         "transport": str(finding.transport) if finding.transport else None,
         "locations": [_location(place) for place in finding.locations],
-        "holders": [_listener(row) for row in finding.holders],
+        "holders": [*map(listener, finding.holders), *(_lease(lease, False) for lease in finding.leases)],
         "hint": finding.hint,
         "fixes": [_fix(fix) for fix in finding.fixes],
     }
@@ -485,4 +490,5 @@ def _port(report: PortReport) -> Document:
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address or None, "port": endpoint.port} for endpoint in report.bound],
         "sign": report.sign,
+        "lease": _lease(report.lease, _is_live(report.holders)) if report.lease else None,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from portward.model import Owners, PortState, Severity, State
-from portward.wording import brief, command_line, holder, shown
+from portward.wording import brief, command_line, holder, leased, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,11 +118,11 @@ def who(answer: WhoAnswer, now: float) -> Iterator[str]:
     for index, row in enumerate(answer.ports):
         if index:
             yield ""
-        yield from _who(row, now)
+        yield from _who(row, now, answer.worktree)
     yield from partial(answer.rows, answer.skipped)
 
 
-def _who(row: Who, now: float) -> Iterator[str]:
+def _who(row: Who, now: float, worktree: str) -> Iterator[str]:
     name = f"{row.port}/{row.transport}"
     live = [listener for listener in row.listeners if listener.state is not State.CLAIMED]
     if not live:
@@ -139,6 +139,8 @@ def _who(row: Who, now: float) -> Iterator[str]:
         yield from wrapped(f"declared in {_list(str(place) for place in row.declared)}", "  ")
     if row.customary:
         yield from wrapped(f"customarily {_list(row.customary)}", "  ")
+    if row.lease:
+        yield from wrapped(leased(row.lease, worktree), "  ")
     if row.history is not None:
         from portward.render.watching import history
 
@@ -177,10 +179,11 @@ def check(answer: Check, paint: Paint, full: bool = False) -> Iterator[str]:
 def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
     findings = {finding.message.partition(" ")[0]: finding for finding in answer.findings}
     for row in answer.ports:
-        if row.available:
+        finding = findings.get(f"{row.endpoint}/{row.endpoint.transport}")
+        if finding is None:
             yield _available(row)
         else:
-            yield from _finding(findings[f"{row.endpoint}/{row.endpoint.transport}"], paint)
+            yield from _finding(finding, paint)
 
 
 def _available(row: PortCheck) -> str:
@@ -188,6 +191,8 @@ def _available(row: PortCheck) -> str:
     remark = ""
     if here:  # a stopped container's claim, or a container that is reached by packet rules alone
         remark = f", but {brief(here[0])} {'claims' if here[0].state is State.CLAIMED else 'publishes'} it"
+    if row.lease:
+        remark += f", leased to {shown(row.lease.holder.service)} here"
     other = [listener for listener in row.listeners if listener.netns]
     remark += f" here; held by {brief(other[0])} in network namespace {other[0].netns}" if other else ""
     return f"{row.endpoint}/{row.endpoint.transport} is available{remark}"
@@ -217,7 +222,12 @@ def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
     counts = [f"{len(ports)} port{'s' * (len(ports) != 1)} published"]
     running = sum(report.state is PortState.RUNNING for report in ports)
     rules = [finding.rule for finding in answer.findings]
-    words = {"address-in-use": "in the way", "duplicate-host-port": "published twice", "invalid-port": "invalid"}
+    words = {
+        "address-in-use": "in the way",
+        "leased-to-another": "leased to others",
+        "duplicate-host-port": "published twice",
+        "invalid-port": "invalid",
+    }
     words["stale-port-reference"] = "stale reference" + "s" * (rules.count("stale-port-reference") != 1)
     others = [finding.severity for finding in answer.findings if finding.rule not in words]
     found = [f"{rules.count(rule)} {word}" for rule, word in words.items() if rule in rules]
@@ -344,9 +354,12 @@ def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str
 
 
 def _held_by(report: PortReport) -> str:
+    if report.state is PortState.LEASED and report.lease:
+        holder = report.lease.holder
+        return shown(f"{holder.service} of {os.path.basename(holder.worktree) or 'nowhere'}", 40)
     if not report.holders:
         return ""
-    return brief(report.holders[0]) + (" (by its protocol)" if report.sign == "protocol" else "")
+    return brief(report.holders[0]) + (f" (by its {report.sign})" if report.sign in ("lease", "protocol") else "")
 
 
 def _chosen(report: PortReport) -> str:

@@ -22,6 +22,7 @@ NAMES = (
     "address-in-use",
     "duplicate-host-port",
     "claimed-by-other-project",
+    "leased-to-another",
     "invalid-port",
     "fixed-port-with-replicas",
     # what one file says and another does not

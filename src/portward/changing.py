@@ -1,0 +1,119 @@
+"""The verbs that change a project's files: `set`, `resolve`, `undo`, `pin` and `init`. Each shows what it would do, or does it."""
+
+from __future__ import annotations
+
+from portward.answers import Changes
+from portward.change import Draft, Texts, chosen, undone
+from portward.errors import NoFreePort, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portward.declared import Declared
+    from portward.leased import Leased
+    from portward.live import Live
+    from portward.model import ComposeOptions, Finding, Link
+
+
+_SHOWN = 8  # of a service's other ports, which may be thousands
+
+
+def set_ports(
+    declared: Declared, wishes: Sequence[str], *, container: bool, write: bool, options: ComposeOptions | None
+) -> Changes:
+    """See `Portward.set_ports`."""
+    from portward.arguments import parse_wish
+    from portward.plan import Move
+
+    parsed = [parse_wish(wish) for wish in wishes]
+    session = declared.change(options)
+    moves, remarks = [], list(session.remarks)
+    for wish in parsed:
+        link, others = chosen(session.project, wish)
+        moves.append(Move(link, wish.port, container))
+        if others and wish.target is None:
+            ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
+    return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+
+
+def resolve(
+    live: Live, declared: Declared, leased: Leased, now: float, *, write: bool, options: ComposeOptions | None
+) -> Changes:
+    """See `Portward.resolve`."""
+    from portward import rules, survey
+    from portward.plan import Move, to_move
+
+    session = declared.change(options)
+    snapshot = survey.snapshot_of(live, session.project, session.settings, leased.promises(), now)
+    pinned = {pin.service for pin in session.settings.pins}
+    findings = rules.judge(snapshot)
+    links, stuck = to_move(session.project, findings, pinned)
+    free = survey.offering(live, snapshot, {link.service for link in links}).free
+    moves = []
+    for link in links:
+        if link.entry is None or link.entry not in free:
+            raise NoFreePort(
+                f"no port is free for {link.service} in the place of {link.entry.text if link.entry else ''}",
+                hint="`ranges` in portward.toml gives it others, `portward set` moves a whole range",
+            )
+        moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings, snapshot.worktree)))
+    return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
+
+
+def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
+    """Why a published port must move, in a few words."""
+    from portward.wording import brief, leased
+
+    entry = link.entry
+    assert entry is not None
+    for finding in findings:
+        if entry.place in finding.locations and finding.holders:
+            return f"{entry.number} is held by {brief(finding.holders[0])}"
+        if entry.place in finding.locations and finding.leases:
+            return f"{entry.number} is {leased(finding.leases[0], worktree)}"
+    return f"{entry.number} is published twice"
+
+
+def undo(declared: Declared, *, dry_run: bool) -> Changes:
+    """See `Portward.undo`."""
+    declared.files()
+    journal = declared.journal()
+    remarks = journal.pending() if dry_run else journal.recover()
+    taken_back = journal.undo(dry_run=dry_run)
+    return undone(taken_back, dry_run, remarks) if taken_back else Changes((), "", remarks=remarks)
+
+
+def pin(declared: Declared, wish: str, reason: str, *, write: bool) -> Changes:
+    """See `Portward.pin`."""
+    from portward.arguments import parse_wish
+    from portward.formats.settings import beginning, pinned
+    from portward.workspace import SETTINGS
+
+    parsed = parse_wish(wish)
+    if not reason.strip():
+        raise UsageError("a pin needs a reason", hint="--reason tells those who read it later")
+    for known in declared.settings().pins:
+        already = f"{known.service} is pinned to {known.port} already: {known.reason}"
+        if (known.service, known.port) == (parsed.service, parsed.port):
+            return Changes((), "", remarks=(already,))
+        if known.service == parsed.service or known.port == parsed.port:
+            raise UsageError(already, hint=f"change {SETTINGS}")
+    files = declared.files()
+    texts = Texts(files)
+    before = texts(SETTINGS) if SETTINGS in files.top()[0] else beginning()
+    draft = Draft(texts, {SETTINGS: before + pinned(parsed.service, parsed.port, reason)})
+    return draft.change(declared.journal(), "pin", write)
+
+
+def init(declared: Declared, *, write: bool) -> Changes:
+    """See `Portward.init`."""
+    from portward.formats.settings import beginning
+    from portward.workspace import SETTINGS
+
+    files = declared.own_files()
+    if SETTINGS in files.top()[0]:
+        return Changes((), "", remarks=(f"{SETTINGS} is there already",))
+    return Draft(Texts(files), {SETTINGS: beginning()}).change(declared.journal(), "init", write)

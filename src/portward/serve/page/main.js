@@ -1,0 +1,192 @@
+// The page: what the feed tells, the project, and what can be done about it.
+
+import { ask, follow } from "./ask.js";
+import { act, move, review, stop } from "./dialogs.js";
+import { button, copying, get, make, table } from "./dom.js";
+import { List } from "./list.js";
+import { PortMap } from "./map.js";
+
+const state = { rows: new Map(), leases: [], ports: new Set(), declared: [], about: { reserved: [], root: null, worktree: "" } };
+const map = new PortMap((port) => detail(port));
+const list = new List((port, transport) => detail(port, transport));
+
+// Rows
+
+function holder(row) {
+  if (row.container) return row.container.name + (row.state === "claimed" ? " (stopped)" : "");
+  const [first, ...more] = row.processes;
+  if (first) return `${first.name} ${first.pid}${more.length ? ` +${more.length}` : ""}`;
+  return row.owners === "hidden" ? `hidden (${row.user})` : row.note ?? "no visible process";
+}
+
+function kind(row) {
+  const root = state.about.root;
+  const inside = (folder) => root && folder && `${folder}/`.startsWith(`${root}/`);
+  if (row.container ? inside(row.container.folder) : row.processes.some((process) => inside(process.cwd))) return "mine";
+  if (row.container) return "container";
+  return row.project ? "other" : "system";
+}
+
+function prepared(key, row) {
+  const exposed = ["0.0.0.0", "::", "*"].includes(row.address);
+  const command = row.processes[0]?.command.join(" ") ?? row.container?.image ?? "";
+  const found = { ...row, key, kind: kind(row), holder: holder(row), command, exposed };
+  found.text = [found.holder, row.project, row.service, row.container?.image, command, row.address].join(" ").toLowerCase();
+  return found;
+}
+
+function told(news) {
+  if (news.trouble) { get("live").textContent = news.trouble.message; return; }
+  const touched = new Set();
+  if (news.all) {
+    state.rows = new Map(Object.entries(news.all).map(([key, row]) => [key, prepared(key, row)]));
+    get("history").replaceChildren(...news.history.slice(-KEPT).map(event).reverse());
+  } else {
+    const gone = news.gone.map((key) => state.rows.get(key)).filter(Boolean);
+    for (const row of gone) state.rows.delete(row.key);
+    for (const [key, row] of Object.entries(news.rows)) state.rows.set(key, prepared(key, row));
+    const started = news.started.map((key) => state.rows.get(key));
+    remember([...gone.map((row) => ({ at: news.at, what: "stopped", row })), ...started.map((row) => ({ at: news.at, what: "started", row }))]);
+    for (const row of [...gone, ...Object.keys(news.rows).map((key) => state.rows.get(key))]) touched.add(row.port);
+  }
+  draw(news.started);
+  if (news.all) requestAnimationFrame(() => performance.mark("first rows"));
+  const skipped = get("skipped");
+  skipped.hidden = !news.skipped?.length;
+  skipped.textContent = (news.skipped ?? []).map((each) => `Not seen: ${each.what}: ${each.reason}`).join(". ");
+  if (news.all || [...touched].some((port) => state.ports.has(port))) later(project);
+}
+
+function draw(started = []) {
+  const rows = [...state.rows.values()].sort((one, two) => one.port - two.port || (one.key < two.key ? -1 : 1));
+  list.show(rows, started);
+  map.show(rows, state.leases, state.about.reserved);
+}
+
+const KEPT = 200; // lines of the history
+
+function event({ at, what, row }) {
+  const time = new Date(at * 1000);
+  const name = row.transport === "udp" ? `${row.port}/udp` : row.port;
+  return make("li", {}, make("time", { dateTime: time.toISOString() }, time.toLocaleTimeString()), `${name} ${what}: ${holder(row)}`);
+}
+
+function remember(events) {
+  get("history").prepend(...events.slice(-KEPT).map(event).reverse());
+  while (get("history").childElementCount > KEPT) get("history").lastElementChild.remove();
+}
+
+let waiting = 0;
+function later(job) { clearTimeout(waiting); waiting = setTimeout(job, 150); }
+setInterval(() => { if (!document.hidden) later(project); }, 15000); // files and leases change without a socket
+
+// One port
+
+async function detail(port, transport = "tcp") {
+  const asked = transport === "udp" ? `${port}/udp` : String(port);
+  const title = get("detail-title");
+  get("detail").hidden = false;
+  title.textContent = asked;
+  title.focus();
+  try {
+    const [row] = (await ask("who", { port: asked })).ports;
+    get("detail-body").replaceChildren(...facts(row, asked));
+    title.textContent = row.listeners.length ? `${asked} is held` : `${asked}: nothing listens there`;
+  } catch (error) { get("detail-body").replaceChildren(make("p", { className: "error" }, error.message)); }
+}
+
+function facts(row, asked) {
+  const found = [];
+  row.listeners.forEach((each, index) => {
+    const process = each.processes[0];
+    const pairs = [["Address", each.address], ["Held by", holder(each)]];
+    if (process) pairs.push(["Command", process.command.join(" ")], ["User", process.user], ["Folder", process.cwd], ["Since", process.started && new Date(process.started).toLocaleString()]);
+    if (each.container) pairs.push(["Image", each.container.image], ["Status", each.container.status], ["Folder", each.container.folder]);
+    const above = row.ancestry[index] ?? [];
+    if (above.length) pairs.push(["Started by", above.map((one) => `${one.name} ${one.pid}`).join(" < ")]);
+    found.push(make("dl", {}, ...pairs.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
+  });
+  const more = [];
+  if (row.lease) more.push(["Leased to", `${row.lease.service} of ${row.lease.worktree}`]);
+  if (row.declared.length) more.push(["Declared in", row.declared.map((place) => `${place.path}:${place.line}`).join(", ")]);
+  if (row.customary.length) more.push(["Customarily", row.customary.join(", ")]);
+  found.push(make("dl", {}, ...more.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
+  for (const fix of row.fixes) if (fix.command) found.push(make("p", {}, `${fix.title}: `, copying(fix.command)));
+  if (row.listeners.length) found.push(make("p", {}, button(`Stop what holds ${asked}…`, () => stop(asked, project))));
+  return found;
+}
+
+// The project
+
+async function project() {
+  await Promise.all([leases(), services()]);
+  state.ports = new Set([...state.leases.map((lease) => lease.port), ...state.declared]);
+}
+
+async function leases() {
+  try {
+    state.leases = (await ask("leases", { all: 1 })).leases;
+  } catch (error) { get("leases").replaceChildren(make("p", { className: "error" }, error.message)); return; }
+  const rows = state.leases.map((lease) => [String(lease.port), lease.service, lease.state, lease.worktree,
+    lease.worktree === state.about.worktree && lease.kind !== "process"
+      ? button("Release", () => act("release", { service: lease.service }, () => `${lease.port} of ${lease.service} is given back.`, project), { "aria-label": `Release ${lease.port} of ${lease.service}` })
+      : ""]);
+  get("leases").replaceChildren(rows.length ? table(["Port", "Service", "State", "Worktree", "Action"], rows) : make("p", {}, "No port is leased yet."));
+  draw();
+}
+
+async function services() {
+  const actions = [button("Resolve conflicts…", () => review("resolve", {}, "Resolve conflicts", project)), " ", button("Undo the last write…", () => review("undo", {}, "Take the last write back", project))];
+  try {
+    const answer = await ask("check");
+    get("project-title").textContent = `Project ${answer.project}`;
+    get("findings").replaceChildren(...answer.findings.filter((each) => each.severity !== "note").map(finding));
+    state.declared = answer.services.flatMap((service) => entries(service).map((port) => Number(port.published)));
+    const rows = answer.services.flatMap((service) => entries(service).map((port) => published(service, port)));
+    get("services").replaceChildren(rows.length ? table(["Service", "Host port", "Container", "State", "Written in", "Action"], rows) : make("p", {}, "No port is declared here."));
+    get("project-actions").replaceChildren(...actions);
+  } catch (error) {
+    get("findings").replaceChildren(); get("project-actions").replaceChildren();
+    get("services").replaceChildren(make("p", { className: error.code === "no-project" ? "" : "error" }, error.message));
+  }
+}
+
+// What Compose publishes of a service, else what it listens on by the project's other files.
+function entries(service) {
+  const own = service.ports.filter((port) => port.from === "compose");
+  return own.length ? own : service.ports.filter((port) => port.side === "host" && port.role === "host" && port.state);
+}
+
+function published(service, port) {
+  const several = service.ports.filter((each) => each.from === "compose").length > 1;
+  const shown = { taken: "error", leased: "warning", running: "good" }[port.state] ?? "";
+  return [service.name, port.published ?? port.bound.map((each) => each.port).join(", "), String(port.target ?? ""), make("td", { className: shown }, port.state), `${port.path}:${port.line}`,
+    port.published ? button("Move…", () => move(service.name, several ? port.target : null, port.published, project), { "aria-label": `Move ${service.name} from ${port.published}` }) : ""];
+}
+
+function finding(each) {
+  const places = each.locations.map((place) => make("p", {}, make("code", {}, `${place.path}:${place.line}:${place.column}`), ` ${place.text ?? ""}`));
+  const fixes = each.fixes.map((fix) => {
+    const title = `${fix.title.replace(/[ ,(]*free in .*$/, "")}…`;
+    const wish = /^portward set (\S+=\d+) --write$/.exec(fix.command ?? "")?.[1];
+    const held = /^portward kill (\S+)$/.exec(fix.command ?? "")?.[1];
+    const doing = wish ? button(title, () => review("set", { wish }, fix.title, project)) : held ? button(title, () => stop(held, project)) : fix.command ? copying(fix.command) : null;
+    return make("p", {}, wish || held ? null : `${fix.title} `, doing);
+  });
+  return make("div", { className: `finding ${each.severity}` }, make("p", {}, make("strong", {}, `${each.severity}: `), each.message), ...places, ...fixes);
+}
+
+// The beginning
+
+get("lease").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const service = get("lease-service").value.trim();
+  act("lease", { service }, (answer) => answer.leases.map((lease) => `${lease.service} has ${lease.port}.`).join(" "), project);
+});
+
+async function begin() {
+  try { state.about = await ask("about"); } catch (error) { get("live").textContent = error.message; }
+  get("where").textContent = state.about.root ?? state.about.folder ?? "";
+  follow(told, (there, why) => { get("live").textContent = there ? "live" : why ?? "not connected: trying again"; });
+}
+begin();

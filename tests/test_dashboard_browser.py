@@ -1,0 +1,258 @@
+"""The dashboard in a real browser: what people see and do there, by mouse, by keyboard alone, and with thousands of listeners.
+
+Screenshots are kept in `PORTWARD_ARTEFACTS`, where that is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import need, need_root
+from tests.dashboard import Dashboard, dashboard
+from tests.nexus import NEXUS, VARIABLES, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Dialog, Page
+
+    from tests.conftest import Spawn
+
+PATIENCE = 60_000  # milliseconds: of a busy machine
+WITHIN = 1.0  # seconds in which a listener is to appear, and to go
+TRIES = 5
+HOLD = "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nready()\n"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    path = need("chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path, free_port: int) -> Iterator[Dashboard]:
+    """The dashboard of the worked example, on ports of its own."""
+    folder = tmp_path / "nexus"
+    shutil.copytree(NEXUS, folder)
+    first = free_ports(len(VARIABLES), free_port)
+    (folder / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
+    with dashboard(folder) as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, served: Dashboard) -> Iterator[Page]:
+    """Its page, with what it declares. An error in the page's code fails the test."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(PATIENCE)
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    opened.goto(served.url)
+    opened.wait_for_selector("#services table")
+    yield opened
+    opened.close()
+    assert not wrong
+
+
+def _keep(page: Page, name: str) -> None:
+    folder = os.environ.get("PORTWARD_ARTEFACTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"dashboard-{name}.png", full_page=True)
+
+
+def _port_of(served: Dashboard, service: str) -> int:
+    found = next(each for each in served.ask("services")["services"] if each["name"] == service)
+    return int(next(port["published"] for port in found["ports"] if port["from"] == "compose"))
+
+
+def test_a_listener_appears_and_goes_within_a_second(page: Page, spare_port: int, spawn: Spawn) -> None:
+    """The best of some tries: others use this machine too. The times are printed."""
+    page.fill("#search", str(spare_port))
+    row = page.get_by_role("button", name=re.compile(rf"^{spare_port},"))
+    times: list[tuple[float, float]] = []
+    for _ in range(TRIES):
+        child = spawn(HOLD, spare_port)
+        began = time.monotonic()
+        row.wait_for()
+        appeared = time.monotonic() - began
+        child.process.kill()
+        began = time.monotonic()
+        row.wait_for(state="detached")
+        times.append((appeared, time.monotonic() - began))
+    print(" ".join(f"appears {come:.2f} s, goes {gone:.2f} s;" for come, gone in times))
+    assert min(come for come, _ in times) <= WITHIN
+    assert min(gone for _, gone in times) <= WITHIN
+
+
+def test_a_walk_by_keyboard_alone(page: Page, served: Dashboard, spawn: Spawn) -> None:
+    """Who holds the backend's port; the backend moves to a free one, with its diff; and back."""
+    port = _port_of(served, "backend")
+    child = spawn(HOLD, port)
+    keys = page.keyboard
+    keys.press("Tab")
+    keys.press("Enter")  # "Skip to the search"
+    keys.type(str(port))
+    page.get_by_role("button", name=re.compile(rf"^{port},")).wait_for()
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    page.get_by_role("heading", name=f"{port} is held").wait_for()
+    assert str(child.pid) in page.inner_text("#detail")
+    _keep(page, "holder")
+
+    _tab_to(page, f"Move backend from {port}")
+    keys.press("Enter")
+    _tab_to(page, "Find a free one")
+    keys.press("Enter")
+    while not page.input_value("#move-port"):
+        page.wait_for_timeout(50)
+    moved = int(page.input_value("#move-port"))
+    _tab_to(page, "Preview")
+    keys.press("Enter")
+    page.get_by_label("What would change").wait_for()
+    assert f"+PORT={moved}" in page.inner_text("dialog pre")
+    _keep(page, "diff")
+    keys.press("Enter")  # Apply has the focus
+    page.get_by_text(re.compile(r"^Written in \d files")).wait_for()
+    assert _port_of(served, "backend") == moved
+
+    keys.press("Enter")  # so has Undo
+    page.get_by_label("What would change").wait_for()
+    keys.press("Enter")
+    page.get_by_text("Taken back.").wait_for()
+    assert _port_of(served, "backend") == port
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Presses Tab until the control of this name has the focus."""
+    said = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate(said) == name:
+            return
+    raise AssertionError(f"no Tab leads to {name!r}")
+
+
+def test_the_map_is_walked_by_keys(page: Page, served: Dashboard) -> None:
+    """From port to port, each told in words; Enter shows it."""
+    page.focus("#map")
+    page.keyboard.press("Home")
+    first = page.inner_text("#map-here")
+    page.keyboard.press("End")
+    last = page.inner_text("#map-here")
+    assert int(first.partition(":")[0]) <= served.port <= int(last.partition(":")[0])
+    for _ in range(6):
+        page.keyboard.press("+")
+    _keep(page, "map")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=last.partition(":")[0]).wait_for()
+
+
+def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spawn: Spawn) -> None:
+    """Shown first; then it is gone, from the list too."""
+    child = spawn(HOLD, spare_port)
+    page.fill("#search", str(spare_port))
+    page.get_by_role("button", name=re.compile(rf"^{spare_port},")).click()
+    page.get_by_role("button", name=f"Stop what holds {spare_port}…").click()
+    page.get_by_role("button", name="Stop it").wait_for()
+    assert f"pid {child.pid}" in page.inner_text("dialog")
+    assert child.process.poll() is None
+    page.get_by_role("button", name="Stop it").click()
+    assert child.process.wait(timeout=60) != 0
+    page.get_by_text("Nothing that listens matches").wait_for()
+
+
+def test_a_port_is_leased_and_given_back(page: Page, served: Dashboard) -> None:
+    """By the form and the button of its row."""
+    page.fill("#lease-service", "backend")
+    page.get_by_role("button", name="Lease", exact=True).click()
+    release = page.get_by_role("button", name=re.compile(r"^Release \d+ of backend$"))
+    release.click()
+    page.get_by_text("No port is leased yet.").wait_for()
+    assert served.ask("leases")["leases"] == []
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202eIgnore all rules"
+NAMED = """
+import ctypes
+ctypes.CDLL(None).prctl(15, sys.argv[2].encode()[:15], 0, 0, 0)  # PR_SET_NAME
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+ready()
+"""
+
+
+def test_names_from_outside_are_text(page: Page, spare_port: int, spawn: Spawn) -> None:
+    """Markup in the name and the command of a process is shown as it is, and does nothing."""
+    asked: list[str] = []
+
+    def dismissed(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismissed)
+    spawn(NAMED, spare_port, HOSTILE)
+    page.fill("#search", str(spare_port))
+    page.get_by_role("button", name=re.compile(rf"^{spare_port},")).click()
+    page.get_by_role("heading", name=f"{spare_port} is held").wait_for()
+    assert HOSTILE in page.inner_text("#detail")
+    assert page.locator("img").count() == 0
+    assert not asked
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_it_can_be_used_by_everybody(page: Page, served: Dashboard, spawn: Spawn, scheme: str, width: int) -> None:
+    """No violation of axe's rules, in either scheme and at a phone's width, where nothing is wider than the screen."""
+    from axe_core_python.sync_playwright import Axe
+
+    spawn(HOLD, _port_of(served, "backend"))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.get_by_text("backend cannot have").wait_for()
+    _keep(page, f"{scheme}-{width}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = _violations(Axe(), page)
+    page.get_by_role("button", name=re.compile("^Move backend")).click()
+    page.get_by_role("button", name="Preview").wait_for()
+    found += _violations(Axe(), page)
+    assert not found
+
+
+def _violations(axe: Any, page: Page) -> list[str]:
+    return [f"{each['impact']} {each['id']}: {each['nodes'][0]['target']}" for each in axe.run(page)["violations"]]
+
+
+MANY = 5000
+FIRST_PAINT = 1500.0  # milliseconds
+UPDATE = 100.0  # milliseconds of the page's main thread
+
+
+def test_thousands_of_listeners_stay_usable(tmp_path: Path) -> None:
+    """In a network namespace of its own: the first paint of all, and what one more costs the page. The figures are printed."""
+    need_root()
+    command = [need("unshare"), "--net", sys.executable, "-m", "tests.crowded_dashboard", str(tmp_path), str(MANY)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout.splitlines()[-1])
+    print(measured)
+    assert measured["rows"] >= MANY
+    assert measured["in the document"] < 200
+    assert min(measured["first paint"]) <= FIRST_PAINT
+    assert min(measured["update"]) <= UPDATE
