@@ -49,11 +49,11 @@ def parts() -> dict[str, str]:
 
 
 GROUPS = {
-    "to see": ("look", "project"),
+    "to see": ("look", "project", "setup"),
     "to change": ("change",),
     "to keep": ("lease", "run"),
     "to mend": ("reach", "explain", "doctor", "kill"),
-    "to live with": ("serve", "setup"),
+    "to live with": ("serve",),
 }
 """What verbs are for → the modules of the command line that have them."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from portward.answers import Event
+    from portward.answers import Event, WhoAnswer
     from portward.model import Lease, Listener
 
 FULL_BYTES = 1 << 20
@@ -72,6 +72,12 @@ def past(
     known += (_of_lease(each) for each in leases if _lease(each).port == port and _lease(each).transport is transport)
     known.sort(key=lambda each: each.when, reverse=True)
     return tuple(known[:SHOWN])
+
+
+def told(answer: WhoAnswer, environment: Mapping[str, str], leases: Sequence[Lease | Reclaimed]) -> WhoAnswer:
+    """The answer of `who` with the past of its ports."""
+    rows = (row.replace(history=past(environment, row.port, row.transport, leases)) for row in answer.ports)
+    return answer.replace(ports=tuple(rows))
 
 
 class _File:

@@ -9,13 +9,14 @@ from portward.model import Endpoint, Listener, Reading, Side, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from portward.answers import Event
     from portward.declared import Declared
     from portward.leased import Leased, Promises
     from portward.live import Live
-    from portward.model import Location, Project, Skipped
+    from portward.model import Location, Project
+    from portward.sockets import WatchingReader
 
 
 class Query:
@@ -62,51 +63,41 @@ def ls(
     """See `Portward.ls`."""
     query = Query(live, queries, udp)
     project, skipped = declared.readable(shallow=True)
-    reading = _matching(live, query, project, skipped, all_netns)
-    if not identify:
-        return reading
-    from portward.identifying import Identifying
-    from portward.probes import SECONDS
+    reading = _matching(live, query, project, all_netns)
+    rows = reading.listeners
+    if identify:
+        from portward.identifying import Identifying
+        from portward.probes import SECONDS
 
-    return reading.replace(listeners=Identifying(live, lambda: project).listeners(reading.listeners, SECONDS))
+        rows = Identifying(live, lambda: project).listeners(rows, SECONDS)
+    return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
 
 
 def watch(
+    live: Live,
+    reader: WatchingReader,
     declared: Declared,
-    environment: Mapping[str, str],
-    narrate: Callable[[str], None],
-    clock: Callable[[], float],
     queries: Sequence[str],
-    *,
-    udp: bool,
-    all_netns: bool,
+    clock: Callable[[], float],
+    **options: bool,
 ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
-    """See `Portward.watch`."""
-    from portward import history, watching
-    from portward.live import Live
-    from portward.sockets import open_reader
+    """See `Portward.watch`. `live` reads by `reader`, which remembers owners. The `options` are those of `ls`, but `identify`."""
+    from portward import watching
 
-    reader = open_reader(narrate=narrate)
-    live = Live(reader, environment, narrate)
-    query = Query(live, queries, udp)
+    query = Query(live, queries, options["udp"])
     project, skipped = declared.readable(shallow=True)
 
     def look() -> Reading:
-        return _matching(live, query, project, skipped, all_netns)
+        reading = _matching(live, query, project, options["all_netns"])
+        return reading.replace(skipped=(*reading.skipped, *skipped))
 
-    with history.recording(environment, narrate) as record:
-        for reading, events in watching.watch(reader, look, clock, udp=query.udp, all_netns=all_netns):
-            record(events)
-            yield reading, events
+    return watching.watch(reader, look, clock, udp=query.udp, all_netns=options["all_netns"])
 
 
-def _matching(
-    live: Live, query: Query, project: Project | None, skipped: Sequence[Skipped], all_netns: bool
-) -> Reading:
+def _matching(live: Live, query: Query, project: Project | None, all_netns: bool) -> Reading:
     """The listeners that the query wants, with the project's services named."""
     reading = _named(live.read(udp=query.udp, all_netns=all_netns, ports=query.ports), project)
-    rows = tuple(row for row in reading.listeners if query.wants(row))
-    return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
+    return reading.replace(listeners=tuple(row for row in reading.listeners if query.wants(row)))
 
 
 def who(live: Live, declared: Declared, leased: Leased, ports: Sequence[str], *, all_netns: bool) -> WhoAnswer:

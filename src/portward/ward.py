@@ -112,17 +112,16 @@ class Portward:
         Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
         remembers owners, and nothing may be stopped by it. Raises as `ls` does.
         """
-        from portward import looking
+        from portward import history, looking
+        from portward.sockets import open_reader
 
-        return looking.watch(
-            self.declared,
-            self.environment,
-            self._narrate,
-            self._clock,
-            queries,
-            udp=udp,
-            all_netns=all_netns,
-        )
+        reader = open_reader(narrate=self._narrate)
+        live = Live(reader, self.environment, self._narrate)
+        watched = looking.watch(live, reader, self.declared, queries, self._clock, udp=udp, all_netns=all_netns)
+        with history.recording(self.environment, self._narrate) as record:
+            for reading, events in watched:
+                record(events)
+                yield reading, events
 
     def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
         """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).
@@ -176,11 +175,9 @@ class Portward:
         answer = looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
         if not history:
             return answer
-        from portward.history import past
+        from portward.history import told
 
-        leases = self._leasing().past()
-        rows = (row.replace(history=past(self.environment, row.port, row.transport, leases)) for row in answer.ports)
-        return answer.replace(ports=tuple(rows))
+        return told(answer, self.environment, self._leasing().past())
 
     def check_ports(self, ports: Sequence[str], *, all_netns: bool = False) -> Check:
         """Whether each port is free to bind now, and who is in the way of those that are not.
