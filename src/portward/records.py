@@ -6,8 +6,6 @@ them: importing `dataclasses` costs about as much as the whole of `portward chec
 
 from __future__ import annotations
 
-from _collections import _tuplegetter  # type: ignore[import-not-found]  # what gives a named tuple its fields
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,40 +19,32 @@ else:
 
 @dataclass_transform(frozen_default=True)
 class _RecordType(type):
-    """Makes a class of annotated fields into an immutable record: a tuple of their values, which is made in one step."""
+    """Makes a class of annotated fields into an immutable record with `__slots__`."""
 
     _fields: tuple[str, ...]
-    _places: dict[str, int]
     _defaults: dict[str, object]
-    _last: tuple[object, ...]
+    _setters: tuple[Any, ...]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
         fields = tuple(namespace.get("__annotations__", ()))
         defaults = {field: namespace.pop(field) for field in fields if field in namespace}
-        getters = {field: _tuplegetter(index, "") for index, field in enumerate(fields)}
-        cls = super().__new__(mcs, name, bases or (tuple,), {**namespace, **getters, "__slots__": ()})
+        cls = super().__new__(mcs, name, bases, {**namespace, "__slots__": fields})
         cls._fields = fields
-        cls._places = {field: index for index, field in enumerate(fields)}
         cls._defaults = defaults
-        cls._last = tuple(defaults[field] for field in fields if field in defaults)
+        cls._setters = tuple(cls.__dict__[field].__set__ for field in fields)
         cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
         return cls
 
 
 class Record(metaclass=_RecordType):
-    """Base of all records: equality and hash by value, no assignment after construction. None equals a record of another class."""
+    """Base of all records: equality and hash by value, no assignment after construction."""
 
-    if not TYPE_CHECKING:
-
-        def __new__(cls, *args, **kwargs):
-            missing = len(cls._fields) - len(args)
-            if kwargs or not 0 <= missing <= len(cls._last):
-                args = _bind(cls, args, kwargs)
-            elif missing:
-                args += cls._last[-missing:]
-            return tuple.__new__(cls, args)
-
-        __hash__ = tuple.__hash__
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        cls = type(self)
+        if kwargs or len(args) != len(cls._fields):
+            args = _bind(cls, args, kwargs)
+        for assign, value in zip(cls._setters, args, strict=True):
+            assign(self, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: cannot set {name!r}")
@@ -64,11 +54,11 @@ class Record(metaclass=_RecordType):
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
-            return False if isinstance(other, tuple) else NotImplemented
+            return NotImplemented
         return astuple(self) == astuple(other)
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+    def __hash__(self) -> int:
+        return hash(astuple(self))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
@@ -80,19 +70,15 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
         cls = type(self)
-        values = [*astuple(self)]
-        for name, value in changes.items():
-            if name not in cls._places:
-                raise TypeError(f"{cls.__name__} has no field {name}")
-            values[cls._places[name]] = value
-        made: Self = tuple.__new__(cls, values)  # type: ignore[type-var]
-        return made
+        values = [changes.pop(field) if field in changes else getattr(self, field) for field in cls._fields]
+        if changes:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
+        return cls(*values)
 
 
 def astuple(record: Record) -> tuple[Any, ...]:
     """The record's values in the order of its fields, one level deep."""
-    values: tuple[Any, ...] = tuple.__getitem__(record, slice(None))  # type: ignore[call-overload]
-    return values
+    return tuple(getattr(record, field) for field in type(record)._fields)
 
 
 def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
