@@ -53,7 +53,7 @@ GROUPS = {
     "to change": ("change",),
     "to keep": ("lease", "run"),
     "to mend": ("reach", "explain", "doctor", "kill"),
-    "to live with": ("serve",),
+    "to live with": ("serve", "mcp", "completion"),
 }
 """What verbs are for → the modules of the command line that have them."""
 
@@ -256,3 +256,6 @@ if __name__ == "__main__":
         made = parts()
         for path in documents():
             path.write_text(rewritten(path.read_text("utf-8"), made), "utf-8")
+        from tests.manual import PAGE, page
+
+        PAGE.write_text(page(), "ascii")

@@ -20,7 +20,13 @@ _SHOWN = 8  # of a service's other ports, which may be thousands
 
 
 def set_ports(
-    declared: Declared, wishes: Sequence[str], *, container: bool, write: bool, options: ComposeOptions | None
+    declared: Declared,
+    wishes: Sequence[str],
+    *,
+    container: bool,
+    write: bool,
+    options: ComposeOptions | None,
+    shown: Changes | None = None,
 ) -> Changes:
     """See `Portward.set_ports`."""
     from portward.arguments import parse_wish
@@ -36,7 +42,7 @@ def set_ports(
             ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
-    return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+    return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks, shown=shown)
 
 
 def resolve(
