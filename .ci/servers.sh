@@ -22,7 +22,7 @@ vite() {
     [[ ! -e $DIR/js/node_modules/.bin/vite ]] || return 0
     mkdir -p "$DIR/js"
     echo '{"private": true}' >"$DIR/js/package.json"
-    (cd "$DIR/js" && npm install --no-audit --no-fund --silent vite@6)
+    (cd "$DIR/js" && npm install --no-audit --no-fund --silent vite@6 @modelcontextprotocol/inspector@2)
 }
 
 environment python uvicorn gunicorn hypercorn daphne granian waitress flask django streamlit jupyter-server &

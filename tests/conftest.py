@@ -32,6 +32,7 @@ settings.load_profile("portward")
 # a shell without job control makes its background jobs ignore these, and so would all that the tests start
 for _number, _default in (
     (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),  # ignored below nohup
     (getattr(signal, "SIGQUIT", None), signal.SIG_DFL),
 ):
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:

@@ -53,7 +53,7 @@ GROUPS = {
     "to change": ("change",),
     "to keep": ("lease", "run"),
     "to mend": ("reach", "explain", "doctor", "kill"),
-    "to live with": ("serve",),
+    "to live with": ("serve", "mcp", "completion"),
 }
 """What verbs are for → the modules of the command line that have them."""
 
@@ -203,7 +203,10 @@ def _act(folder: str, session: list[list[str]]) -> None:
             if stranger.poll() is not None:
                 raise RuntimeError("the stranger did not start")
         for command, place in session:
-            print(f"$ {command}\n{_printed(command.split(), f'{folder}/{place}')}", flush=True)
+            printed = _printed(command.split(), f"{folder}/{place}")
+            if not printed:
+                raise RuntimeError(f"`{command}` prints nothing")
+            print(f"$ {command}\n{printed}", flush=True)
         print("$ echo $?\n1", flush=True)
     finally:
         stranger.terminate()
@@ -256,3 +259,6 @@ if __name__ == "__main__":
         made = parts()
         for path in documents():
             path.write_text(rewritten(path.read_text("utf-8"), made), "utf-8")
+        from tests.manual import PAGE, page
+
+        PAGE.write_text(page(), "ascii")

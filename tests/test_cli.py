@@ -464,11 +464,7 @@ EVERY_VERB = {
 
 def test_every_verb_keeps_to_the_rules(nexus: Path) -> None:
     """`--json` prints one document and nothing else, -q nothing, -C chooses the project: for each verb, and with the same status."""
-    others = {
-        "run",
-        "serve",
-        "top",
-    }  # the output of `run` is its command's, that of `serve` one URL, `top` needs a terminal
+    others = {"run", "serve", "top", "mcp", "completion"}  # a command's output, a URL, a terminal, a protocol, a script
     assert EVERY_VERB.keys() | others == cli.VERBS.keys()
     for verb, words in {**EVERY_VERB, "": []}.items():
         command = [*([verb] if verb else []), *words]

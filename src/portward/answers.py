@@ -175,7 +175,7 @@ class Changes(Record):
     """What a verb would change, or has changed. `undo` is the id of the write, `verb` what an undo takes back.
 
     `undoable` says whether an undo can take it back once it is written. `remarks` are for people: what was left alone and why,
-    what to do next.
+    what to do next. `before` are the files that change, each with the SHA-256 of what was read, None where there is none yet.
     """
 
     changes: tuple[Change, ...]
@@ -186,6 +186,7 @@ class Changes(Record):
     verb: str | None = None
     remarks: tuple[str, ...] = ()
     undoable: bool = True
+    before: Mapping[str, str | None] = {}
 
 
 class Event(Record):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from portward.answers import Change, Changes
 from portward.clearing import claims_of, overlapping
-from portward.errors import InvalidFile, NoPlan, UsageError
+from portward.errors import FileChanged, InvalidFile, NoPlan, UsageError
 from portward.formats.splice import diff, splice
 from portward.formats.text import Lines
 from portward.plan import Move, Plan, plan, prove
@@ -73,18 +73,19 @@ class Draft:
         """All of it as one unified diff."""
         return "".join(diff(path, self._before(path), text) for path, text in sorted(self.new.items()))
 
+    def digests(self) -> dict[str, str | None]:
+        """The SHA-256 of each file that changes, as it was read; None where there is none yet."""
+        return {path: None if self._before(path) is None else self._texts.digest(path) for path in self.new}
+
     def write(self, journal: Journal, verb: str) -> str | None:
         """Writes all files, or none, and gives the id to undo it by."""
-        changes = {
-            path: (text, None if self._before(path) is None else self._texts.digest(path))
-            for path, text in self.new.items()
-        }
-        return journal.write(changes, verb=verb)
+        digests = self.digests()
+        return journal.write({path: (text, digests[path]) for path, text in self.new.items()}, verb=verb)
 
     def change(self, journal: Journal, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
         """What it would change, line by line; with `write`, what it has changed."""
         found = [change for path, text in self.new.items() for change in _line_changes(path, self._before(path), text)]
-        answer = Changes(tuple(found), self.diff(), remarks=tuple(remarks))
+        answer = Changes(tuple(found), self.diff(), remarks=tuple(remarks), before=self.digests())
         return answer.replace(undo=self.write(journal, verb), written=True) if write and found else answer
 
     def _before(self, path: str) -> str | None:
@@ -119,12 +120,19 @@ class Session:
         self._journal = journal
 
     def change(
-        self, moves: Sequence[Move], *, verb: str, write: bool, remarks: Sequence[str] = (), clears: bool = False
+        self,
+        moves: Sequence[Move],
+        *,
+        verb: str,
+        write: bool,
+        remarks: Sequence[str] = (),
+        clears: bool = False,
+        shown: Changes | None = None,
     ) -> Changes:
         """Plans the moves and proves them; with `write`, writes them. Other services that move along are told as remarks.
 
         Raises NoPlan where a move is not possible, would change more than is meant, or would take another service's port; with
-        `clears` also where a service that moves would still share one.
+        `clears` also where a service that moves would still share one. Raises FileChanged where it would not be what was `shown` before.
         """
         planned = plan(self.project, moves, lambda path: self._texts.editable(path).removeprefix(_BYTE_ORDER_MARK))
         by_path: dict[str, list[Edit]] = {}
@@ -141,6 +149,10 @@ class Session:
             along = _along(self.project, after, moves)
             remarks = [*remarks, *_ranges(self.project, moves), *along]
         answer = _changes(planned, draft, self._texts, remarks)
+        if shown is not None and (answer.before, answer.diff) != (shown.before, shown.diff):
+            raise FileChanged(
+                "the files are no longer what they were when this change was shown", hint="look at it again"
+            )
         if not write or not planned.edits:
             return answer
         return answer.replace(undo=draft.write(self._journal, verb), written=True)
@@ -226,7 +238,7 @@ def _changes(planned: Plan, draft: Draft, texts: Texts, remarks: Sequence[str]) 
         place = Lines(edit.path, text).at(edit.span.start)
         line = text.split("\n")[place.line - 1].rstrip("\r")
         found.append(Change(edit.path, place.line, edit.old, edit.new, service, place.column, line))
-    return Changes(tuple(found), draft.diff(), planned=planned, remarks=tuple(remarks))
+    return Changes(tuple(found), draft.diff(), planned=planned, remarks=tuple(remarks), before=draft.digests())
 
 
 def undone(undo: Undo, dry_run: bool, remarks: Sequence[str]) -> Changes:

@@ -20,7 +20,13 @@ _SHOWN = 8  # of a service's other ports, which may be thousands
 
 
 def set_ports(
-    declared: Declared, wishes: Sequence[str], *, container: bool, write: bool, options: ComposeOptions | None
+    declared: Declared,
+    wishes: Sequence[str],
+    *,
+    container: bool,
+    write: bool,
+    options: ComposeOptions | None,
+    shown: Changes | None = None,
 ) -> Changes:
     """See `Portward.set_ports`."""
     from portward.arguments import parse_wish
@@ -37,7 +43,7 @@ def set_ports(
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
         remarks += _again(link, others) if wish.target is not None else ()
-    return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks)
+    return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks, shown=shown)
 
 
 def _again(link: Link, others: Sequence[Link]) -> list[str]:

@@ -298,16 +298,17 @@ class Portward:
         container: bool = False,
         write: bool = False,
         options: ComposeOptions | None = None,
+        shown: Changes | None = None,
     ) -> Changes:
         """Gives services other host ports (`SERVICE[:TARGET]=PORT`) wherever they are written; with `container` targets too.
 
-        Only with `write` are files changed, all of them or none. Raises NoPlan where that cannot be done by editing files or
-        would change more than is meant; UsageError for a wish that names no port of the project; FileChanged and Unavailable
-        where the files cannot be written.
+        Only with `write` are files changed, all of them or none, and only if that is still what was `shown` before. Raises NoPlan where
+        it cannot be done by editing files or would change more than is meant; UsageError for a wish that names no port of the project;
+        FileChanged and Unavailable where the files cannot be written.
         """
         from portward import changing
 
-        return changing.set_ports(self.declared, wishes, container=container, write=write, options=options)
+        return changing.set_ports(self.declared, wishes, container=container, write=write, options=options, shown=shown)
 
     def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
         """Moves the fewest published ports that clear every conflict, each to a free port of its service's range.
@@ -344,6 +345,15 @@ class Portward:
 
         return changing.init(self.declared, write=write)
 
+    def agents(self, *, write: bool = False) -> Changes:
+        """What coding agents are told: a block between marks in AGENTS.md, and a skill. Only with `write` is it written.
+
+        No changes where both are there and current. Raises as `set_ports` does.
+        """
+        from portward import agents
+
+        return agents.plan(self.declared, write=write)
+
     def lease(self, names: Sequence[str] = (), terms: Terms | None = None) -> Granted:
         """Promises a port to each named service (`SERVICE[:TARGET]`), by default to all that the project declares.
 
@@ -366,9 +376,17 @@ class Portward:
         leasing = self._leasing()
         return leasing.release(names) if leases is None else leasing.give_back(leases)
 
-    def leases(self, *, everyone: bool = False) -> Granted:
-        """This project's leases, or everyone's; those of holders that are provably gone are taken back first, and told."""
-        return self._leasing().leases(everyone)
+    def leases(self, *, everyone: bool = False, own: bool = False) -> Granted:
+        """This project's leases, or everyone's, or with `own` just this working tree's; those of holders that are provably gone
+        are taken back first, and told.
+        """
+        leasing = self._leasing()
+        found = leasing.leases(everyone)
+        if not own:
+            return found
+        return found.replace(
+            leases=tuple(each for each in found.leases if each.holder.worktree == leasing.checkout.worktree)
+        )
 
     def env(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """The project's leased ports as environment variables, and remarks. Leases what is not leased yet.

@@ -36,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
+    "mcp": ("mcp", "the verbs for coding agents, by the Model Context Protocol"),
+    "completion": ("completion", "scripts by which bash, zsh and fish complete, live ports included"),
     "serve": ("serve", "the dashboard in the browser: who listens, the project, and its changes"),
     "top": ("serve", "who listens, live and full-screen, with what can be done about it"),
     "catalog": ("look", "what a port is customarily used for"),
@@ -69,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settle_streams() -> None:
-    """A stream that the caller closed takes everything in silence; what a stream's encoding lacks is written as "?"."""
+    """A stream that the caller closed takes everything in silence, or has nothing to read; what a stream's encoding lacks is written as "?"."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for the life of the process
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process

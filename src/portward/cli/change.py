@@ -68,13 +68,22 @@ def add_init(parser: Declares) -> None:
         "--git-hook", action="store_true", help="instead: a git hook that gives a new worktree its ports"
     )
     parser.add_argument("--remove", action="store_true", help="with --git-hook: take it out again")
+    parser.add_argument(
+        "--agents", action="store_true", help="instead: a block in AGENTS.md and a skill for coding agents"
+    )
     _add_write(parser)
 
 
 def init(arguments: Arguments) -> int:
     """`portward init`"""
+    if arguments.git_hook and arguments.agents:
+        raise UsageError("--git-hook and --agents exclude each other", hint="one after the other")
     if arguments.git_hook:
         return _git_hook(arguments)
+    if arguments.agents:
+        nothing = "Agents are told already: the block and the skill are there."
+        answer = open_ward(arguments).agents(write=arguments.write)
+        return _shown(arguments, answer, "portward init --agents", nothing)
     if arguments.remove:
         raise UsageError("--remove is for --git-hook", hint="`portward undo` takes back what `init` has written")
     answer = open_ward(arguments).init(write=arguments.write)

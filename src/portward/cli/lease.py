@@ -61,14 +61,19 @@ def release(arguments: Arguments) -> int:
 
 def add_leases(parser: Declares) -> None:
     parser.add_argument("--all", action="store_true", help="everyone's, not this project's alone")
+    parser.add_argument(
+        "--brief", action="store_true", help="this working tree's in a few lines, and what to do: for an agent's start"
+    )
 
 
 def leases(arguments: Arguments) -> int:
     """`portward leases`"""
     from portward.render import leases as text
 
-    answer = open_ward(arguments).leases(everyone=arguments.all)
-    return _show(arguments, answer, text.table_of(answer))
+    if arguments.all and arguments.brief:
+        raise UsageError("--all and --brief exclude each other", hint="--brief tells this working tree's")
+    answer = open_ward(arguments).leases(everyone=arguments.all, own=arguments.brief)
+    return _show(arguments, answer, text.brief_of(answer) if arguments.brief else text.table_of(answer))
 
 
 def add_env(parser: Declares) -> None:

@@ -149,25 +149,30 @@ def _cell(text: str | None) -> str:
 
 
 def with_table(text: str, table: str, path: str | None = None) -> str:
-    """The text with the table between its markers, as the text ends its lines and indents its first marker.
+    """The text with the table of ports between its markers: see `with_block`."""
+    return with_block(text, table, BEGIN, END, path)
+
+
+def with_block(text: str, block: str, begin: str, end: str, path: str | None = None) -> str:
+    """The text with a block of lines between two markers, as the text ends its lines and indents its first marker.
 
     A text without markers gets them at its end. Nothing else changes. Raises InvalidFile where one of them stands alone or
     several times, and where a block of code has no end, so that nothing can stand behind it.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    begins, ends = _outside_code(text, BEGIN), _outside_code(text, END)
+    begins, ends = _outside_code(text, begin), _outside_code(text, end)
     if not begins and not ends:
         gap = "" if not text else newline if text.endswith("\n") else 2 * newline
-        text += gap + newline.join((BEGIN, END, ""))
-        begins, ends = _outside_code(text, BEGIN), _outside_code(text, END)
+        text += gap + newline.join((begin, end, ""))
+        begins, ends = _outside_code(text, begin), _outside_code(text, end)
     if len(begins) != 1 or len(ends) != 1 or begins[0] > ends[0]:
         place = Lines(path or "", text).at([len(text), *ends, *begins][-1])
-        message = f"one {BEGIN} and then one {END} is expected outside of code"
+        message = f"one {begin} and then one {end} is expected outside of code"
         raise InvalidFile(message, path=path, line=place.line, column=place.column)
-    start = begins[0] + len(BEGIN)
+    start = begins[0] + len(begin)
     indent = text[text.rfind("\n", 0, begins[0]) + 1 : begins[0]]
     indent = indent if indent.isspace() else ""
-    inner = "".join(f"{indent}{line}{newline}" for line in table.splitlines())
+    inner = "".join(f"{indent}{line}{newline}" if line else newline for line in block.splitlines())
     return f"{text[:start]}{newline}{inner}{indent}{text[ends[0] :]}"
 
 

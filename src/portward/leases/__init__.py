@@ -148,7 +148,7 @@ class LeaseRequest(Record):
     def validate(self) -> None:
         """Raises UsageError for what makes no sense."""
         if self.count < 1:
-            raise UsageError(f"cannot lease {self.count} ports")
+            raise UsageError(f"cannot lease {self.count} ports", hint="one is the least")
         if (self.kind is LeaseKind.TTL) != (self.ttl is not None):
             raise UsageError("a time to live is what a lease of kind ttl has, and no other")
         if self.ttl is not None and not 0 < self.ttl < float("inf"):

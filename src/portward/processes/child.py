@@ -88,6 +88,7 @@ def _become(
 
 def _not_started(name: str, number: int) -> NotStarted:
     missing = number in (errno.ENOENT, errno.ENOTDIR)
-    failure = NotStarted(f"{name}: {'no such program' if missing else os.strerror(number)}")
+    hint = "is it installed, and in a folder of PATH?" if missing else None
+    failure = NotStarted(f"{name}: {'no such program' if missing else os.strerror(number)}", hint=hint)
     failure.exit_code = 127 if missing else 126
     return failure

@@ -29,6 +29,26 @@ def table_of(answer: Granted) -> Iterator[str]:
     yield from table(("PORT", "SERVICE", "STATE", "KIND", "WORKTREE"), rows, right=(0,))
 
 
+_MOST = 10
+
+
+def brief_of(answer: Granted) -> Iterator[str]:
+    """The leases of one working tree in a few lines, and what to do with them: what an agent reads when it starts."""
+    if answer.leases:
+        told = []
+        for lease in answer.leases[:_MOST]:
+            service = (
+                f"{lease.holder.service}:{lease.holder.instance}" if lease.holder.instance else lease.holder.service
+            )
+            told.append(f"{shown(service, 40)} {lease.port}" + (" (live)" if lease.port in answer.live else ""))
+        more = f" and {len(answer.leases) - _MOST} more" if len(answer.leases) > _MOST else ""
+        yield f"Ports of this working tree, promised to nobody else (Portward): {', '.join(told)}{more}."
+    else:
+        yield "No port is promised to this working tree yet (Portward): `portward lease` gives each service one."
+    yield 'Start servers with `portward run SERVICE -- COMMAND`. On "address already in use": `portward explain`, not a change of the code.'
+    yield "Never kill by port or name: `portward kill PORT --mine --yes` stops only what is of this working tree."
+
+
 def verified(answer: Sequence[Verified]) -> Iterator[str]:
     """A line for each port: whose it is, and by what."""
     for row in answer:
