@@ -332,13 +332,13 @@ def test_a_sticky_lease_is_reclaimed_at_the_third_sighting(store: LeaseStore) ->
 
 def test_a_look_is_remembered(store: LeaseStore, address: str) -> None:
     """By the store, for all who ask it; one that is not there was looked at a moment ago, so to say."""
-    assert store.looked() > NOW
+    assert store.looked(HERE.host) > NOW
     before = time.time() - 1
     grant(store, ask("web"))
-    assert before <= store.looked() <= time.time() + 1
+    assert before <= store.looked(HERE.host) <= time.time() + 1
     reclaim(store, NOW, dead=())
     with closing(open_store(address)) as other:
-        assert store.looked() == other.looked() == NOW
+        assert store.looked(HERE.host) == other.looked(HERE.host) == NOW
 
 
 @pytest.mark.parametrize("alive", [{"dead": ()}, {"is_free": never}], ids=["seen alive", "port in use"])

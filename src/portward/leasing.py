@@ -220,7 +220,7 @@ class Leasing:
     def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
         """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
         with suppress(Unavailable):
-            if self.store.looked() < self._clock() - LOOKS_APART:
+            if self.store.looked(self._site.host) < self._clock() - LOOKS_APART:
                 self._take_back()
         try:
             return self._grant(wanted, terms, avoid)

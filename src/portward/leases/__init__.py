@@ -91,8 +91,8 @@ if TYPE_CHECKING:
             bound: there all kinds must be seen so often, and the bind at the next grant is what protects.
             """
 
-        def looked(self) -> float:
-            """When `reclaim` was run last, by whomever, or else the store was made; infinity where there is none yet."""
+        def looked(self, host: str) -> float:
+            """When `reclaim` was run last for a host, by whomever, or else the store was made; infinity where there is none yet."""
 
         def reclaimed(self, *, project: str | None = None) -> tuple[Reclaimed, ...]:
             """What was taken back from holders that were gone, the latest first, `KEPT` at most."""
