@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -13,7 +14,7 @@ from portward.leases._etcd_gateway import Access, Gateway
 from tests.conftest import _pick_port, need
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 STARTS_WITHIN = 120.0
@@ -27,6 +28,7 @@ class Cluster:
         self._folder = folder
         self._options = options
         self._scheme = scheme
+        self._files: dict[str, str | None] = {}
         ports: list[int] = []
         while len(ports) < 2 * size:
             ports += [port for port in [_pick_port()] if port not in ports]
@@ -57,8 +59,15 @@ class Cluster:
                 stdout=log, stderr=log,
             )  # fmt: skip
 
-    def wait(self) -> None:
-        """Until the cluster has a leader."""
+    def wait(self, environment: Mapping[str, str] | None = None, *, verified: bool = True) -> None:
+        """Until the cluster has a leader. `environment` names the files for TLS."""
+        named = environment or {}
+        self._files = {
+            "ca_certs": named.get("PORTWARD_ETCD_CA") if verified else None,
+            "cert_file": named.get("PORTWARD_ETCD_CERT"),
+            "key_file": named.get("PORTWARD_ETCD_KEY"),
+            **({} if verified else {"cert_reqs": "CERT_NONE"}),
+        }
         deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline:
             if self.leader() is not None:
@@ -77,7 +86,10 @@ class Cluster:
     def status(self, number: int) -> dict[str, Any] | None:
         try:
             url = f"{self._scheme}://127.0.0.1:{self.ports[number]}/v3/maintenance/status"
-            answer = urllib3.request("POST", url, json={}, retries=False, timeout=5)
+            files: Any = self._files if self._scheme == "https" else {}
+            with urllib3.PoolManager(**files) as pool, warnings.catch_warnings():
+                warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+                answer = pool.request("POST", url, json={}, retries=False, timeout=5)
             return answer.json() if answer.status == 200 else None
         except urllib3.exceptions.HTTPError:
             return None

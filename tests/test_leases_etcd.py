@@ -129,11 +129,7 @@ def test_a_newer_store_is_refused(store: EtcdStore) -> None:
     ]
     for value, told in ((b'{"version": 2, "made": 1}', "newer Portward"), (b"\xff", "is not a lease store's")):
         store.gateway.put(store.keys.version, value)
-        for act in (
-            store.leases,
-            lambda: grant(store, ask()),
-            lambda: store.reclaim(HERE, lambda _: None, always, NOW),
-        ):
+        for act in acts:
             with pytest.raises(Unavailable, match=told) as refused:
                 act()
             assert refused.value.hint
@@ -194,7 +190,12 @@ def test_a_lease_that_says_something_else_is_no_lease(store: EtcdStore) -> None:
 def test_a_store_out_of_reach_says_so(free_port: int) -> None:
     """At once where nobody listens; nothing is granted."""
     with closing(open_store(f"etcd://127.0.0.1:{free_port}/p", {})) as store:
-        for act in (store.leases, lambda: grant(store, ask()), lambda: store.recall([ask()], NOW)):
+        acts: list[Callable[[], object]] = [
+            store.leases,
+            lambda: grant(store, ask()),
+            lambda: store.recall([ask()], NOW),
+        ]
+        for act in acts:
             with pytest.raises(Unavailable, match="no lease store within reach") as refused:
                 act()
             assert refused.value.hint

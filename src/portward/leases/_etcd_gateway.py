@@ -150,7 +150,7 @@ class Gateway:
                     self._first += 1
                     repeated = repeated or not _etcd_trouble.was_not_sent(error)
             if all(map(_etcd_trouble.was_not_sent, failures.values())) or time.monotonic() > deadline:
-                raise _etcd_trouble.of_connections(failures)
+                raise _etcd_trouble.of_connections(failures, self._tls)
             time.sleep(_PAUSE * (1 + random.random()))
 
     def status(self, endpoint: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Gateway:
         try:
             return self._asked(endpoint, "maintenance/status", {})
         except (urllib3.exceptions.HTTPError, _etcd_trouble.Busy) as error:
-            raise _etcd_trouble.of_connections({endpoint: error}) from None
+            raise _etcd_trouble.of_connections({endpoint: error}, self._tls) from None
 
     def close(self) -> None:
         """Closes all connections. The next call opens them again."""
@@ -202,8 +202,12 @@ class Gateway:
             response = self._pool(endpoint).request(
                 "POST", f"/v3/{path}", body=json.dumps(body).encode(), headers=headers, retries=False
             )
-        except OSError as error:  # of our own files: what the network does is urllib3's HTTPError
-            raise _etcd_trouble.of_files(error) from error
+        except urllib3.exceptions.ProtocolError as error:
+            if isinstance(
+                error.args[-1], (FileNotFoundError, PermissionError)
+            ):  # of our own files, as urllib3 tells it
+                raise _etcd_trouble.of_files(error.args[-1]) from error
+            raise
         try:
             answer = json.loads(response.data)
         except (ValueError, RecursionError):

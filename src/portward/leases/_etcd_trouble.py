@@ -54,16 +54,17 @@ def of_answer(answer: Mapping[str, Any], status: int, endpoint: str, user: str |
         return Gone(f"etcd at {endpoint}: {text}")
     known = (
         ("invalid user ID or password", f"etcd refuses the password of {user}", "PORTWARD_ETCD_USER and PORTWARD_ETCD_PASSWORD"),
-        ("user name is empty", "etcd wants to know who asks", "PORTWARD_ETCD_USER and PORTWARD_ETCD_PASSWORD say it"),
         ("CommonName of client", "etcd refuses a client certificate with a common name", "issue one without CN, and name the user: PORTWARD_ETCD_USER"),
         ("database space exceeded", "etcd's database is full (NOSPACE)", "compact and defragment it, then `etcdctl alarm disarm`; what is leased stays so"),
         ("too many operations", "more ports than etcd changes at once", "ask for fewer at a time, or start etcd with a higher --max-txn-ops"),
     )  # fmt: skip
-    if "permission denied" in text:
+    if "permission denied" in text and user:
         return Forbidden(
-            f"etcd does not permit this to user {user}" if user else "etcd does not permit this",
+            f"etcd does not permit this to user {user}",
             hint="a host's user may change that host's keys alone: see docs/fleet.md",
         )
+    if not user and ("permission denied" in text or "user name is empty" in text):
+        return Unavailable("etcd wants to know who asks", hint="PORTWARD_ETCD_USER and PORTWARD_ETCD_PASSWORD say it")
     for part, message, hint in known:
         if part in text:
             return Unavailable(message, hint=hint)
@@ -78,16 +79,16 @@ def of_files(error: OSError) -> Unavailable:
     )
 
 
-def of_connections(failures: Mapping[str, Exception]) -> Unavailable:
+def of_connections(failures: Mapping[str, Exception], tls: bool) -> Unavailable:
     """No endpoint gave an answer."""
     for endpoint, failure in failures.items():
         error = failure.args[0] if failure.args else failure
         if isinstance(error, ssl.SSLCertVerificationError):
             return _distrusted(endpoint, error)
     told = "; ".join(f"{endpoint}: {_why(failure)}" for endpoint, failure in failures.items())
-    if any(_is_refusal(failure) for failure in failures.values()):
+    if tls and any(isinstance(failure, (SSLError, ProtocolError)) for failure in failures.values()):
         return Unavailable(
-            f"etcd refuses our client certificate ({told})",
+            f"etcd ended TLS: it refuses our client certificate, or that there is none ({told})",
             hint="PORTWARD_ETCD_CERT and PORTWARD_ETCD_KEY name one that its authority has signed and that has not expired",
         )
     return Unavailable(
@@ -110,12 +111,6 @@ def _distrusted(endpoint: str, error: ssl.SSLCertVerificationError) -> Unavailab
         f"the certificate of etcd at {endpoint} is signed by nobody whom we trust: {error.verify_message}",
         hint="PORTWARD_ETCD_CA names the file of its authority",
     )
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether the other side ended TLS with an alert on our certificate (RFC 8446, section 6.2)."""
-    text = str(error).upper().replace("_", " ")
-    return isinstance(error, (SSLError, ProtocolError)) and "ALERT" in text and "CERTIFICATE" in text
 
 
 def _why(error: Exception) -> str:
