@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from portward import cli
 from portward.errors import Unavailable
 from portward.leases import open_store
 from portward.leases.etcd import EtcdStore, store_at
@@ -201,3 +202,31 @@ def test_a_store_out_of_reach_says_so(free_port: int) -> None:
             assert refused.value.hint
             assert refused.value.exit_code == 3
         assert [check.name for check in store.check(NOW) if not check.ok] == ["members", "store"]
+
+
+def test_nothing_is_told_that_was_not_granted(
+    etcd: Cluster, free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line: ports of a shared store that answers, and none, with status 3, while it does not; `check` goes on."""
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("PORTWARD_STORE", f"etcd://{etcd.endpoints}/{tmp_path.name}-{time.time_ns()}")
+    assert cli.main(["lease", "web", "api"]) == 0
+    first = capsys.readouterr().out
+    assert cli.main(["lease", "web", "api"]) == 0
+    assert capsys.readouterr().out == first
+    assert cli.main(["leases"]) == 0
+    table = capsys.readouterr().out
+    assert all(port in table for port in first.split())
+    assert cli.main(["doctor", "--store"]) == 0
+    assert "3 of 3 endpoints answer" in capsys.readouterr().out
+    monkeypatch.setenv("PORTWARD_STORE", f"etcd://127.0.0.1:{free_port}/p")
+    assert cli.main(["lease", "web"]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "no lease store within reach" in told.err
+    assert cli.main(["check", "--json", str(free_port)]) == 0
+    assert "no lease store within reach" in capsys.readouterr().out

@@ -261,6 +261,8 @@ class Leasing:
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
+            if self.store.is_shared:
+                raise
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
         moved = [
             f"{lease.preferred} is not free: {lease.holder.service} has {lease.port}"

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
         address: str
 
+        is_shared: bool
+        """Whether other machines ask it too: then no port is told that it has not granted."""
+
         def recall(self, requests: Sequence[LeaseRequest], now: float) -> tuple[Lease, ...] | None:
             """What `acquire` would return, where all is leased already and nothing would change; else None.
 

@@ -72,6 +72,8 @@ class EtcdStore:
     What is released, renewed or reclaimed is changed all at once up to 30 leases; more go in several steps.
     """
 
+    is_shared = True
+
     def __init__(self, address: str, gateway: Gateway, prefix: str) -> None:
         self.address = address
         self.gateway = gateway

@@ -39,6 +39,8 @@ _inherited: list[sqlite3.Connection] = []
 class SqliteStore:
     """See `LeaseStore`. `path` is the database's file; `patience` is how long others are waited for, in seconds."""
 
+    is_shared = False
+
     def __init__(self, address: str, path: str, patience: float = PATIENCE) -> None:
         self.address = address
         self.path = path
