@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from portward.model import Lease
 
 PORTS = PortRange(20000, 29999)
+MANY_PORTS = PortRange(1024, 65535)
 
 
 def is_free(port: int, transport: Transport) -> bool:
@@ -99,13 +100,13 @@ WAYS = {"store": by_store, "library": by_library, "command": by_command}
 
 def claim(address: str, name: str) -> None:
     """Takes leases until its stdin ends. Says which, and how long each took, in seconds."""
-    grant = by_store(address)
+    store = open_store(address)
     print("ready", flush=True)
     grants: list[tuple[int, str, float]] = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         asked = time.monotonic()
-        port, token = grant(f"{name}-{len(grants)}")
-        grants.append((port, token, time.monotonic() - asked))
+        (lease,) = store.acquire([request(f"{name}-{len(grants)}", MANY_PORTS)], lambda *_: True, time.time())
+        grants.append((lease.port, lease.token, time.monotonic() - asked))
     print(json.dumps(grants), flush=True)
 
 
