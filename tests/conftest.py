@@ -22,6 +22,8 @@ from portward.sockets.bind import ephemeral_range, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tests.etcd import Cluster
+
 SOAK = os.environ.get("PORTWARD_SOAK") == "1"
 """Whether tests run at their full sizes (`make soak`)."""
 
@@ -260,3 +262,16 @@ def run_code(code: str, *arguments: object, prefix: Sequence[str] = (), **option
     assert done.returncode == 0, done.stderr
     facts: dict[str, Any] = json.loads(done.stdout)
     return facts
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three members of etcd, for all tests of this worker: each takes a prefix of its own."""
+    from tests.etcd import Cluster
+
+    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
+    try:
+        cluster.wait()
+        yield cluster
+    finally:
+        cluster.stop()

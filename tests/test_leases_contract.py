@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from portward.errors import NoFreePort, Unavailable, UsageError
+from portward.errors import NoFreePort, UsageError
 from portward.leases import KEPT, SIGHTINGS, SPACING, LeaseRequest, open_store
 from portward.model import Holder, Lease, LeaseKind, ProcessId, Site, Transport
 from tests.conftest import SOAK, run_code
@@ -35,11 +35,14 @@ SANDBOX = Site("this-host", "net:[4026532254]", "boot-1")
 PROCESS = ProcessId("boot-1", 4711, 100)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "etcd"])
 def new_address(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Gives the address of another empty store with each call, of each kind of store: one that is new is added here."""
     numbers = count()
-    return {"sqlite": lambda: f"sqlite://{tmp_path}/state-{next(numbers)}/leases.db"}[request.param]
+    if request.param == "sqlite":
+        return lambda: f"sqlite://{tmp_path}/state-{next(numbers)}/leases.db"
+    cluster = request.getfixturevalue("etcd")
+    return lambda: f"etcd://{cluster.endpoints}/{tmp_path.name}-{os.urandom(4).hex()}"
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def holder(service: str = "web", worktree: str = "/code/nexus", **others: Any) -
 def ask(service: str | Holder = "web", ports: Iterable[Any] = range(20000, 20010), **others: Any) -> LeaseRequest:
     """A request for a port out of a few. `ports` are numbers, or groups of them."""
     who = service if isinstance(service, Holder) else holder(service)
-    offers = (port if isinstance(port, tuple) else (port,) for port in ports)
+    offers = [port if isinstance(port, tuple) else (port,) for port in ports]
     return LeaseRequest(**{"site": HERE, "holder": who, "offers": offers, **others})
 
 
@@ -177,9 +180,12 @@ def failing(port: int, _transport: Transport) -> bool:
     raise OSError("the bind probe fails")
 
 
-def failing_offers() -> Iterator[tuple[int, ...]]:
-    yield (20001,)
-    raise ZeroDivisionError
+class FailingOffers:
+    """One port, and then an error of the caller's own."""
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        yield (20001,)
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize(
@@ -187,7 +193,7 @@ def failing_offers() -> Iterator[tuple[int, ...]]:
     [
         (ask("api", [20000]), always, NoFreePort),
         (ask("api", ()), always, NoFreePort),
-        (ask("api").replace(offers=failing_offers(), count=2), always, ZeroDivisionError),
+        (ask("api").replace(offers=FailingOffers(), count=2), always, ZeroDivisionError),
         (ask("api"), failing, OSError),
         (ask("api"), never, NoFreePort),
     ],
@@ -332,13 +338,13 @@ def test_a_sticky_lease_is_reclaimed_at_the_third_sighting(store: LeaseStore) ->
 
 def test_a_look_is_remembered(store: LeaseStore, address: str) -> None:
     """By the store, for all who ask it; one that is not there was looked at a moment ago, so to say."""
-    assert store.looked() > NOW
+    assert store.looked(HERE.host) > NOW
     before = time.time() - 1
     grant(store, ask("web"))
-    assert before <= store.looked() <= time.time() + 1
+    assert before <= store.looked(HERE.host) <= time.time() + 1
     reclaim(store, NOW, dead=())
     with closing(open_store(address)) as other:
-        assert store.looked() == other.looked() == NOW
+        assert store.looked(HERE.host) == other.looked(HERE.host) == NOW
 
 
 @pytest.mark.parametrize("alive", [{"dead": ()}, {"is_free": never}], ids=["seen alive", "port in use"])
@@ -401,7 +407,8 @@ def test_a_clock_set_back_neither_frees_nor_blocks(store: LeaseStore) -> None:
 
 def test_the_log_is_bounded(store: LeaseStore) -> None:
     """Of many reclaimed leases the latest are remembered."""
-    grant(store, ask(ports=range(20000, 20000 + KEPT + 20), count=KEPT + 20, kind=LeaseKind.TTL, ttl=1))
+    for first in range(20000, 20000 + KEPT + 20, 60):  # what etcd changes at once is limited
+        grant(store, ask(str(first), range(first, first + 60), count=60, kind=LeaseKind.TTL, ttl=1))
     assert len(reclaim(store, NOW + 1)) == KEPT + 20
     assert store.leases() == ()
     log = store.reclaimed()
@@ -543,7 +550,8 @@ def test_many_processes_take_leases_at_once(
     address: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All get different ports, without an error. At the full size nobody waits long, and each has its fair share while all ask."""
-    each = EACH if "command" not in WAYS[way] else FEW
+    few = "command" in WAYS[way] or not address.startswith("sqlite")  # what stands above the store is the same for each
+    each = FEW if few else EACH
     (tmp_path / "project/.git").mkdir(parents=True)
     for name in ("PORT", "CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE"):
         monkeypatch.delenv(name, raising=False)
@@ -578,11 +586,12 @@ def test_many_processes_take_leases_at_once(
         assert all(check.ok for check in store.check(time.time()))
     assert kept.keys() == given.keys()
     assert all(token in ("", kept[port]) for port, token in given.items())
-    _judge_time(grants, way)
+    _judge_time(grants, way, address)
 
 
-def _judge_time(grants: Sequence[Sequence[tuple[int, str, float, float, float]]], way: str) -> None:
-    """Says how long the slowest grant of each kind took and how evenly all were served; judged at the full size alone.
+def _judge_time(grants: Sequence[Sequence[tuple[int, str, float, float, float]]], way: str, address: str) -> None:
+    """Says how long the slowest grant of each kind took and how evenly all were served; judged at the full size alone, where
+    there is a queue.
 
     Shares are those of one kind until the first of that kind is done. A grant is from asking (the store, or a verb of Portward) to the
     answer, which is on the disk. Where a process is started for it, that takes longer, as for any program of which as many are
@@ -599,7 +608,7 @@ def _judge_time(grants: Sequence[Sequence[tuple[int, str, float, float, float]]]
         print(f"\n{way}, {len(own)} by {kind}, {len(own[0])} leases each: slowest grant {slowest * 1000:.0f} ms, "
               f"with its process {longest * 1000:.0f} ms, "
               f"shares {min(shares) / fair:.2f} to {max(shares) / fair:.2f} of the fair one")  # fmt: skip
-        if SOAK:
+        if SOAK and address.startswith("sqlite"):
             assert fair / 2 <= min(shares)
             assert max(shares) <= fair * 2
             assert slowest <= SLOWEST_SECONDS
@@ -620,7 +629,8 @@ KILLS = 1000 if SOAK else 100
 @pytest.mark.timeout(900 if SOAK else 120)
 def test_killed_writers_lose_and_double_nothing(address: str) -> None:
     """`kill -9` at random moments: what was granted stands, nobody had it twice, and the store is whole."""
-    command = [sys.executable, "-m", "tests.lease_workers", "kill", address, str(KILLS), "4"]
+    kills = KILLS if address.startswith("sqlite") else KILLS // 4
+    command = [sys.executable, "-m", "tests.lease_workers", "kill", address, str(kills), "4"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     holders: dict[int, str] = {}
@@ -645,8 +655,8 @@ def test_killed_writers_lose_and_double_nothing(address: str) -> None:
     kept = {token: port for token, port in granted.items() if token not in releasing}
     assert kept.items() <= standing.items()
     assert not released & standing.keys()
-    print(f"\n{KILLS} kills, {len(granted)} leases granted, {len(released)} given back, {len(standing)} stand")
-    assert len(granted) > KILLS / 2
+    print(f"\n{kills} kills or more, {len(granted)} leases granted, {len(released)} given back, {len(standing)} stand")
+    assert len(granted) > kills / 2
 
 
 def test_a_store_does_what_a_dictionary_does(new_address: Callable[[], str]) -> None:
@@ -656,7 +666,7 @@ def test_a_store_does_what_a_dictionary_does(new_address: Callable[[], str]) -> 
         def __init__(self) -> None:
             super().__init__(new_address())
 
-    examples = 300 if SOAK else 20
+    examples = 300 if SOAK else 20 if new_address().startswith("sqlite") else 6
     run_state_machine_as_test(Machine, settings=settings(max_examples=examples, stateful_step_count=30, deadline=None))
 
 
@@ -665,7 +675,6 @@ def test_addresses_choose_the_store() -> None:
     for wrong in ("leases.db", "sqlite:/x", "mysql://x", "sqlite://", "sqlite:///folder/", ""):
         with pytest.raises(UsageError):
             open_store(wrong)
-    with pytest.raises(Unavailable) as refused:
-        open_store("etcd://127.0.0.1:2379/portward")
-    assert refused.value.hint
-    assert refused.value.exit_code == 3
+    for wrong in ("etcd://", "etcd:///portward", "etcd://h:x/p", "etcd://h:0/p", "etcd://me@h:1/p", "etcds://h:1,:2/p"):
+        with pytest.raises(UsageError):
+            open_store(wrong, {})

@@ -241,7 +241,7 @@ class Leasing:
     def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
         """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
         with suppress(Unavailable):
-            if self.store.looked() < self._clock() - LOOKS_APART:
+            if self.store.looked(self._site.host) < self._clock() - LOOKS_APART:
                 self._take_back()
         try:
             return self._grant(wanted, terms, avoid)
@@ -283,6 +283,8 @@ class Leasing:
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
+            if self.store.is_shared:
+                raise
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
         new = frozenset(lease.token for lease in leases if lease.granted == now)
         from portward.missed import moved

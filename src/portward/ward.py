@@ -614,7 +614,7 @@ class Portward:
         from portward.leases import open_store
 
         if address not in self._stores:
-            self._stores[address] = open_store(address)
+            self._stores[address] = open_store(address, self.environment)
         return self._stores[address]
 
     def _composer(self, leasing: Leasing) -> Composer:

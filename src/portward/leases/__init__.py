@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
         address: str
 
+        is_shared: bool
+        """Whether other machines ask it too: then no port is told that it has not granted."""
+
         def recall(self, requests: Sequence[LeaseRequest], now: float) -> tuple[Lease, ...] | None:
             """What `acquire` would return, where all is leased already and nothing would change; else None.
 
@@ -91,8 +94,8 @@ if TYPE_CHECKING:
             bound: there all kinds must be seen so often, and the bind at the next grant is what protects.
             """
 
-        def looked(self) -> float:
-            """When `reclaim` was run last, by whomever, or else the store was made; infinity where there is none yet."""
+        def looked(self, host: str) -> float:
+            """When `reclaim` was run last for a host, by whomever, or else the store was made; infinity where there is none yet."""
 
         def reclaimed(self, *, project: str | None = None) -> tuple[Reclaimed, ...]:
             """What was taken back from holders that were gone, the latest first, `KEPT` at most."""
@@ -180,10 +183,11 @@ def _path(rest: str) -> str:
     return os.path.expanduser(path) if path.startswith("~/") else f"/{path}"
 
 
-def open_store(address: str) -> LeaseStore:
-    """The store at an address: `sqlite:///PATH`, where PATH is absolute or begins with `~/`. Touches nothing yet.
+def open_store(address: str, environment: Mapping[str, str] | None = None) -> LeaseStore:
+    """The store at an address: `sqlite:///PATH`, where PATH is absolute or begins with `~/`, or `etcd://HOST:PORT,…/PREFIX`.
 
-    Raises UsageError for what is not the address of a store, Unavailable for a store that cannot be used here.
+    Touches nothing yet. `environment` says who we are to etcd, by default this process's. Raises UsageError for what is not the
+    address of a store, Unavailable for a store that cannot be used here.
     """
     scheme, separator, rest = address.partition("://")
     if separator and scheme == "sqlite":
@@ -194,5 +198,14 @@ def open_store(address: str) -> LeaseStore:
             raise UsageError(f"{address!r} names no file", hint="sqlite:///PATH")
         return SqliteStore(address, path)
     if separator and scheme in ("etcd", "etcds"):
-        raise Unavailable("this Portward keeps no leases in etcd", hint="PORTWARD_STORE=sqlite:///PATH keeps them here")
-    raise UsageError(f"{address!r} is not the address of a lease store", hint="PORTWARD_STORE=sqlite:///PATH")
+        try:
+            from portward.leases.etcd import store_at
+        except ModuleNotFoundError as error:
+            raise Unavailable(
+                f"a lease store in etcd needs {error.name}", hint="pip install 'portward[etcd]'"
+            ) from None
+        return store_at(address, os.environ if environment is None else environment)
+    raise UsageError(
+        f"{address!r} is not the address of a lease store",
+        hint="PORTWARD_STORE=sqlite:///PATH, or etcd://HOST:PORT,…/PREFIX",
+    )

@@ -1,28 +1,51 @@
-"""The SQLite store's grants: what a holder has already, and what it is given now. All inside one transaction."""
+"""The grants of every store: what a holder has already, and what it is given now. All inside one transaction."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from itertools import count
 
 from portward.errors import NoFreePort
-from portward.leases import _schema
-from portward.leases._reclaim import OUT_OF_TIME, has_expired, take_back
-from portward.model import Lease, Transport
+from portward.model import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Protocol
 
     from portward.leases import LeaseRequest
+    from portward.model import Site, Transport
 
-_INSERT = f"INSERT INTO lease ({_schema.COLUMNS}) VALUES ({_schema.MARKS}) ON CONFLICT DO NOTHING"
+    class Ledger(Protocol):
+        """What one transaction reads and changes. Whether it is in force is decided by the store, when all is said."""
+
+        def held(self, request: LeaseRequest) -> list[Lease]:
+            """What the holder has at the site, by index."""
+
+        def at(self, site: Site, transport: Transport, port: int) -> Lease | None:
+            """Who has a port. Raises Unavailable for what is no lease."""
+
+        def add(self, lease: Lease) -> None: ...
+
+        def confirm(self, lease: Lease) -> None:
+            """Gives a lease that stands the kind and end that it has here."""
+
+        def drop(self, lease: Lease) -> None: ...
+
+        def take_back(self, lease: Lease, why: str, now: float) -> object:
+            """Drops a lease, and remembers that it was."""
 
 
-def recalled(connection: sqlite3.Connection, request: LeaseRequest) -> list[Lease] | None:
+OUT_OF_TIME = "its time ran out"
+
+
+def has_expired(lease: Lease, now: float) -> bool:
+    """Whether the time of a lease has run out."""
+    return lease.expires is not None and lease.expires <= now
+
+
+def recalled(held: list[Lease], request: LeaseRequest) -> list[Lease] | None:
     """The leases that answer a request, by index, if the holder has them all and nothing would change; else None."""
-    held = _held(connection, request)
     kept = _kept(held, request)
     if len(kept) < len(held) or len(kept) < request.count or not all(_stays(lease, request) for lease in kept):
         return None
@@ -32,22 +55,21 @@ def recalled(connection: sqlite3.Connection, request: LeaseRequest) -> list[Leas
 class Grants:
     """The grants of one transaction. `now` is in seconds since the epoch."""
 
-    def __init__(self, connection: sqlite3.Connection, is_free: Callable[[int, Transport], bool], now: float) -> None:
-        self._connection = connection
+    def __init__(self, ledger: Ledger, is_free: Callable[[int, Transport], bool], now: float) -> None:
+        self._ledger = ledger
         self._is_free = is_free
         self._now = now
 
-    def granted(self, request: LeaseRequest) -> list[Lease]:
+    def granted(self, request: LeaseRequest, offers: Iterator[tuple[int, ...]]) -> list[Lease]:
         """The leases that answer a request, by index. Raises NoFreePort."""
-        held = _held(self._connection, request)
+        held = self._ledger.held(request)
         kept = _kept(held, request)
         for lease in held:
             if lease not in kept:
-                self._connection.execute(_schema.DELETE, _schema.key(lease))
+                self._ledger.drop(lease)
         leases = [lease if _stays(lease, request) else self._confirmed(lease, request) for lease in kept]
         used = {lease.index for lease in leases}
         indices = (index for index in count() if index not in used)
-        offers = iter(request.offers)
         while len(leases) < request.count:
             group = next(offers, None)
             if group is None:
@@ -60,15 +82,12 @@ class Grants:
         """Whether nobody has a lease on the port that still counts, and it is free."""
         if port in request.avoid:
             return False
-        site, transport = request.site, request.transport
-        where = f"{_schema.SELECT} WHERE {_schema.KEY}"
-        row = self._connection.execute(where, (site.host, site.netns, transport.value, port)).fetchone()
-        if row is None:
-            return self._is_free(port, transport)
-        lease = _schema.lease(row)
-        if not has_expired(lease, self._now) or not self._is_free(port, transport):
+        lease = self._ledger.at(request.site, request.transport, port)
+        if lease is None:
+            return self._is_free(port, request.transport)
+        if not has_expired(lease, self._now) or not self._is_free(port, request.transport):
             return False
-        take_back(self._connection, lease, OUT_OF_TIME, self._now)
+        self._ledger.take_back(lease, OUT_OF_TIME, self._now)
         return True
 
     def _recorded(self, ports: Iterable[int], request: LeaseRequest, indices: Iterator[int]) -> Iterator[Lease]:
@@ -89,26 +108,14 @@ class Grants:
                 boot=site.boot,
                 reason=request.reason,
             )
-            if not self._connection.execute(_INSERT, _schema.row(lease)).rowcount:
-                raise sqlite3.IntegrityError(f"port {port} is leased already")
+            self._ledger.add(lease)
             yield lease
 
     def _confirmed(self, lease: Lease, request: LeaseRequest) -> Lease:
         """The lease with the kind and time of a new request."""
-        expires = request.expires(self._now)
-        self._connection.execute(
-            f"UPDATE lease SET kind = ?, expires = ? WHERE {_schema.THIS}",
-            (request.kind.value, expires, *_schema.key(lease)),
-        )
-        return lease.replace(kind=request.kind, expires=expires)
-
-
-def _held(connection: sqlite3.Connection, request: LeaseRequest) -> list[Lease]:
-    """What the holder has at the site, by index."""
-    site = request.site
-    values = (*_schema.holder_values(request.holder), site.host, site.netns, request.transport.value)
-    rows = connection.execute(f"{_schema.SELECT} WHERE {_schema.HOLDER} ORDER BY slot", values)
-    return [_schema.lease(row) for row in rows]
+        confirmed = lease.replace(kind=request.kind, expires=request.expires(self._now))
+        self._ledger.confirm(confirmed)
+        return confirmed
 
 
 def _kept(held: list[Lease], request: LeaseRequest) -> list[Lease]:

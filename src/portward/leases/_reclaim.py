@@ -1,23 +1,16 @@
-"""The SQLite store's judgement on leases whose holders may be gone."""
+"""The judgement of every store on leases whose holders may be gone."""
 
 from __future__ import annotations
 
-from portward.leases import KEPT, SIGHTINGS, SPACING, _schema
-from portward.model import LeaseKind, Reclaimed
+from portward.leases import SIGHTINGS, SPACING
+from portward.leases._grants import OUT_OF_TIME, has_expired
+from portward.model import LeaseKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from portward.model import Lease, Site, Transport
-
-OUT_OF_TIME = "its time ran out"
-
-
-def has_expired(lease: Lease, now: float) -> bool:
-    """Whether the time of a lease has run out."""
-    return lease.expires is not None and lease.expires <= now
 
 
 class Judge:
@@ -41,19 +34,12 @@ class Judge:
             return sightings > 0
         return self._at_once(lease) or not sightings or not 0 <= self._now - sighted < SPACING
 
-    def judged(self, connection: sqlite3.Connection, suspect: Lease) -> Iterator[Reclaimed]:
-        """Takes a lease back, or counts what was seen of it. It may have changed since it was suspected."""
-        row = connection.execute(f"{_schema.SELECT} WHERE {_schema.THIS}", _schema.key(suspect)).fetchone()
-        if row is None:
-            return
-        lease, before = _schema.lease(row), tuple(row[-2:])
+    def verdict(self, lease: Lease, sightings: int, sighted: float) -> tuple[str | None, int, float]:
+        """Why a lease is to be taken back, None if it is not (yet); and its sightings, with the time of the last that counted."""
         why = self._why_gone(lease)
-        seen = self._seen(*before) if why else (0, 0.0)
-        if why and (seen[0] >= SIGHTINGS or self._at_once(lease)):
-            yield take_back(connection, lease, why, self._now)
-        elif seen != before:
-            statement = f"UPDATE lease SET sightings = ?, sighted = ? WHERE {_schema.THIS}"
-            connection.execute(statement, (*seen, *_schema.key(lease)))
+        seen = self._seen(sightings, sighted) if why else (0, 0.0)
+        is_over = why is not None and (seen[0] >= SIGHTINGS or self._at_once(lease))
+        return (why if is_over else None, *seen)
 
     def _why_gone(self, lease: Lease) -> str | None:
         """Why the holder is gone, None where that is not sure, or the port does not bind."""
@@ -73,14 +59,3 @@ class Judge:
         if sightings and self._now - sighted < SPACING:
             return sightings, min(sighted, self._now)  # too soon to count; or the clock was set back
         return sightings + 1, self._now
-
-
-def take_back(connection: sqlite3.Connection, lease: Lease, why: str, now: float) -> Reclaimed:
-    """Deletes a lease, and remembers that it was; the oldest such memory goes."""
-    connection.execute(_schema.DELETE, _schema.key(lease))
-    connection.execute(
-        f"INSERT INTO reclaimed (why, at, {_schema.COLUMNS}) VALUES (?, ?, {_schema.MARKS})",
-        (why, now, *_schema.row(lease)),
-    )
-    connection.execute("DELETE FROM reclaimed WHERE id <= (SELECT max(id) FROM reclaimed) - ?", (KEPT,))
-    return Reclaimed(lease, why, now)

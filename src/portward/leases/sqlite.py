@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from portward.errors import Unavailable
 from portward.leases import _file, _schema, _trouble
 from portward.leases._grants import Grants, recalled
+from portward.leases._ledger import SqliteLedger
 from portward.leases._queue import last_look, note_look, queue
-from portward.leases._reclaim import Judge
 from portward.model import Reclaimed
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ _inherited: list[sqlite3.Connection] = []
 class SqliteStore:
     """See `LeaseStore`. `path` is the database's file; `patience` is how long others are waited for, in seconds."""
 
+    is_shared = False
+
     def __init__(self, address: str, path: str, patience: float = PATIENCE) -> None:
         self.address = address
         self.path = path
@@ -56,7 +58,7 @@ class SqliteStore:
                 return None
             found: list[Lease] = []
             for request in requests:
-                known = recalled(connection, request)
+                known = recalled(SqliteLedger(connection).held(request), request)
                 if known is None:
                     return None
                 found += known
@@ -72,9 +74,9 @@ class SqliteStore:
         granted: list[Lease] = []
         try:
             with self._writing(act) as connection:
-                grants = Grants(connection, is_free, now)
+                grants = Grants(SqliteLedger(connection), is_free, now)
                 for request in requests:
-                    granted += grants.granted(request)
+                    granted += grants.granted(request, iter(request.offers))
         except sqlite3.Error as error:
             if not granted or not self._stands(granted):
                 raise _trouble.of_sqlite(error, self.path, act) from error
@@ -139,6 +141,8 @@ class SqliteStore:
         self, site: Site, is_dead: Callable[[Lease], str | None], is_free: IsFree, now: float
     ) -> tuple[Reclaimed, ...]:
         """See `LeaseStore.reclaim`."""
+        from portward.leases._reclaim import Judge
+
         act = "cannot take leases back"
         with self._reading(act) as connection:
             if connection is None:
@@ -150,13 +154,14 @@ class SqliteStore:
         taken: list[Reclaimed] = []
         for start in range(0, len(suspects), _BATCH):  # others are let in between
             with _trouble.told(self.path, act), self._writing(act) as connection:
+                ledger = SqliteLedger(connection)
                 for lease in suspects[start : start + _BATCH]:
-                    taken += judge.judged(connection, lease)
+                    taken += ledger.judged(judge, lease, now)
         return tuple(taken)
 
-    def looked(self) -> float:
+    def looked(self, host: str) -> float:
         """See `LeaseStore.looked`."""
-        return last_look(self.path)
+        return last_look(self.path)  # of one machine
 
     def reclaimed(self, *, project: str | None = None) -> tuple[Reclaimed, ...]:
         """See `LeaseStore.reclaimed`."""
