@@ -106,7 +106,7 @@ def arrange(
         after = read(values) or project
     moved = dict(_moved(project, after, ports))
     renamed = {} if checkout.is_primary else dict(_renamed(project, after))
-    remarks = () if checkout.is_primary else tuple(_fixed(project))
+    remarks = () if checkout.is_primary else tuple(_fixed(project, after))
     if not moved and not renamed:
         return Arrangement(values, after, remarks=remarks)
     from portward.formats.compose.override import override
@@ -192,11 +192,13 @@ def _services(project: Project) -> tuple[Service, ...]:
     return (*project.services, *project.inactive)
 
 
-def _fixed(project: Project) -> Iterator[str]:
-    """What stays the same in every working tree, of the services that are active."""
+def _fixed(project: Project, after: Project) -> Iterator[str]:
+    """What stays the same in every working tree, of the services that are active: no variable moves it."""
+    then = {service.name: _entries(service) for service in after.services}
     for service in project.services:
+        stay = {_key(spec) for spec in then.get(service.name, ())}
         for spec in _entries(service) if service.replicas and not service.host_network else ():
-            if spec.published and spec.protocol.lower() not in ("tcp", "udp"):
+            if spec.published and spec.protocol.lower() not in ("tcp", "udp") and _key(spec) in stay:
                 yield f"{service.name} stays on {spec.published}/{spec.protocol}: only ports of TCP and UDP are leased"
 
 
