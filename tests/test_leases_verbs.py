@@ -305,3 +305,18 @@ def test_many_at_once_never_share(tree: Path) -> None:
     ports = [int(line) for process in started for line in process.communicate(timeout=60)[0].split()]
     assert [process.returncode for process in started] == [0] * 8
     assert len(ports) == len(set(ports)) == 24
+
+
+@pytest.mark.parametrize(
+    ("port", "said"), [(1, "privileged"), (6666, "browsers refuse"), (40000, "in the ephemeral range"), (20500, "")]
+)
+def test_a_preferred_port_out_of_bounds_is_granted_with_a_warning(
+    tree: Path, capsys: pytest.CaptureFixture[str], port: int, said: str
+) -> None:
+    """Reserved ranges bind what Portward picks; who decides otherwise gets the port, and is told what speaks against it."""
+    capsys.readouterr()
+    assert main(["-C", str(tree), "lease", "extra", "--prefer", str(port)]) == 0
+    output, errors = capsys.readouterr()
+    if output != f"{port}\n":  # somebody has it: then the next is granted
+        return
+    assert (f"{port} of extra: {said}" in errors) is bool(said)

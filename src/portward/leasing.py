@@ -29,7 +29,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from portward.leases import LeaseStore
     from portward.live import Live
@@ -295,7 +295,18 @@ class Leasing:
             told.append(
                 f"this is a linked worktree: the ports that the files declare stay with {self.checkout.project}"
             )
+        if terms.ports is None:  # who names a range knows what it is
+            told += self._warnings(each for each in leases if each.token in new)
         return self._told(leases, [*told, *self._unseen(reading)]).replace(new=new)
+
+    def _warnings(self, new: Iterable[Lease]) -> Iterator[str]:
+        """What speaks against new leases that somebody decided: Portward itself picks no such port."""
+        from portward.catalog import reasons_to_avoid
+
+        ephemeral = self._live.system().ephemeral
+        for lease in new:
+            for reason in reasons_to_avoid(lease.port, ephemeral):
+                yield f"{lease.port} of {lease.holder.service}: {reason}"
 
     def _own_ports(self, reading: Reading, project: Project | None, decided: Collection[int]) -> set[int]:
         """The ports that this checkout's own services have now: they are no reason to move.
