@@ -17,7 +17,7 @@ from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import open_reader
 from portward.sockets.hold import Hold
-from portward.starting import ports_in_use
+from portward.verbs.starting import ports_in_use
 
 
 def scripts(folder: str, name: str) -> str | None:

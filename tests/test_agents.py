@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from portward import __version__, cli
-from portward.agents import BEGIN, BLOCK, END, SKILL
+from portward.verbs.agents import BEGIN, BLOCK, END, SKILL
 from tests.command import run
 from tests.generated_docs import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TEXTS = [ROOT / "src/portward/agents" / name for name in ("AGENTS.md", "SKILL.md")]
+TEXTS = [ROOT / "src/portward/verbs/agents" / name for name in ("AGENTS.md", "SKILL.md")]
 
 
 @pytest.fixture

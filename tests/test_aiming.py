@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portward.aiming import aim_at
 from portward.errors import UsageError
 from portward.evidence import Aim, ContainerState, Origin
 from portward.model import Container, Endpoint, Publication
-from portward.places import Scene
+from portward.verbs.aiming import aim_at
+from portward.verbs.places import Scene
 
 
 def aim(text: str) -> Aim:

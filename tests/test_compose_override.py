@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portward.cli import main
-from portward.composing import Composer, profiles
 from portward.conventions import declared_ports
 from portward.generated import Generated, from_root
+from portward.verbs.composing import Composer, profiles
 from portward.ward import Portward
 from portward.workspace import Checkout
 from tests import command
@@ -29,8 +29,8 @@ from tests.test_compose_oracle import CORPUS, EXAMPLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portward.composing import Told
     from portward.model import Project
+    from portward.verbs.composing import Told
 
 FIRST = 41000
 """From here on ports are given in these tests: none is bound, and no file of the corpus has them."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portward import history
 from portward.answers import Event
 from portward.model import (
     Container,
@@ -26,6 +25,7 @@ from portward.model import (
     Transport,
 )
 from portward.processes import stop_log
+from portward.verbs import history
 from portward.ward import Portward
 from tests.command import run, run_json
 

@@ -14,9 +14,9 @@ from portward import Portward, probes
 from portward.arguments import parse_target
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
-from portward.identifying import Place, _question, owner_of
 from portward.model import Container, Endpoint, Identity, Listener, Owners, Process, Reading, State
 from portward.render import documents, text
+from portward.verbs.identifying import Place, _question, owner_of
 from tests import endpoints
 from tests.command import run, run_json
 from tests.conftest import port_of

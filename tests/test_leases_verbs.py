@@ -13,7 +13,7 @@ import pytest
 
 from portward.cli import main
 from portward.model import Endpoint, Listener, Process, State
-from portward.ownership import whose
+from portward.verbs.ownership import whose
 from portward.workspace import Checkout
 from tests.conftest import need
 from tests.nexus import NEXUS, VARIABLES, free_ports

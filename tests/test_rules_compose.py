@@ -8,7 +8,7 @@ import pytest
 
 from portward.clearing import to_move
 from portward.model import Severity, State
-from portward.survey import report
+from portward.verbs.survey import report
 from tests.judging import ROOT, claim, compose, container, found, snapshot
 
 if TYPE_CHECKING:

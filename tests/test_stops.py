@@ -18,8 +18,8 @@ from portward.model import (
     State,
     Transport,
 )
-from portward.stopping import _together
 from portward.stops import Asker, Held, Owner, Refused, Stop, Terms, Way, name_of, plan
+from portward.verbs.stopping import _together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portward import watching
 from portward.errors import Unavailable
 from portward.model import State, Transport
 from portward.sockets import open_reader
+from portward.verbs import watching
 from portward.ward import Portward
 from tests.conftest import need, need_root, port_of, unmet
 
@@ -373,7 +373,7 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
 BECOME_NOBODY = """
 import contextlib, ctypes, io, mmap, os, select
-from portward import history, watching
+from portward.verbs import history, watching
 from portward.cli import look, main
 from portward.render import watching
 from portward.sockets import _changes, _memory

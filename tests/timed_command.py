@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portward.conventions import Terms
-    from portward.leasing import Granted
+    from portward.verbs.leasing import Granted
 
 _lease = Portward.lease
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from portward.answers import Check, Explanation
-    from portward.leasing import Granted
     from portward.model import Lease, PortRange
+    from portward.verbs.leasing import Granted
 
     Folder = str | os.PathLike[str]
 

@@ -10,10 +10,10 @@ import os
 import time
 
 from portward.arguments import is_port_or_range, parse_port, parse_range, parse_target
-from portward.declared import Declared
 from portward.errors import UsageError
-from portward.live import Live, holds
 from portward.model import Transport
+from portward.truths.declared import Declared
+from portward.truths.live import Live, holds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
         WhoAnswer,
     )
     from portward.catalog import CatalogEntry
-    from portward.composing import Composer
     from portward.conventions import Terms
     from portward.evidence import Examined
-    from portward.leased import Leased
     from portward.leases import LeaseStore
-    from portward.leasing import Granted, Leasing
     from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
+    from portward.truths.leased import Leased
+    from portward.verbs.composing import Composer
+    from portward.verbs.leasing import Granted, Leasing
     from portward.workspace import Checkout, Files
 
 
@@ -100,7 +100,7 @@ class Portward:
 
         Raises InvalidPort for a query of digits that is no port, UsageError for a host that has no address.
         """
-        from portward import looking
+        from portward.verbs import looking
 
         return looking.ls(self.live, self.declared, queries, udp=udp, all_netns=all_netns, identify=identify)
 
@@ -112,8 +112,8 @@ class Portward:
         Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
         remembers owners, and nothing may be stopped by it. Raises as `ls` does.
         """
-        from portward import history, looking
         from portward.sockets import open_reader
+        from portward.verbs import history, looking
 
         reader = open_reader(narrate=self._narrate)
         live = Live(reader, self.environment, self._narrate)
@@ -129,8 +129,8 @@ class Portward:
         A target is `[HOST:]PORT`, a URL, or a service of the project. Nothing is asked that changes anything, and nothing at all where a
         debugger listens. Raises UsageError for what is no target.
         """
-        from portward.identifying import Identifying
         from portward.probes import SECONDS
+        from portward.verbs.identifying import Identifying
 
         parsed = [parse_target(target) for target in targets]
         if seconds is not None and seconds <= 0:
@@ -151,7 +151,7 @@ class Portward:
 
         `tell` hears of each look. Raises UsageError for what is no target.
         """
-        from portward.waiting import wait
+        from portward.verbs.waiting import wait
 
         parsed = [parse_target(target) for target in targets]
         if not 0 <= seconds < float("inf"):
@@ -170,12 +170,12 @@ class Portward:
 
         With `history`, also who held them before, as far as Portward looked. Raises InvalidPort for what is not a port.
         """
-        from portward import looking
+        from portward.verbs import looking
 
         answer = looking.who(self.live, self.declared, self._leased(), ports, all_netns=all_netns)
         if not history:
             return answer
-        from portward.history import told
+        from portward.verbs.history import told
 
         return told(answer, self.environment, self._leasing().past())
 
@@ -184,7 +184,7 @@ class Portward:
 
         Raises InvalidPort for what is not a port, UsageError for a host that has no address.
         """
-        from portward import preflight
+        from portward.verbs import preflight
 
         return preflight.check(self.live, self.declared, self._leased(), self._clock(), ports, all_netns)
 
@@ -193,8 +193,9 @@ class Portward:
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
-        from portward import rules, survey
+        from portward import rules
         from portward.answers import Check
+        from portward.verbs import survey
 
         settings = self.settings()
         project = self.declared.project(options, settings=settings)
@@ -239,8 +240,8 @@ class Portward:
 
         Raises NoProject outside any project, InvalidFile where Compose would refuse the project's files.
         """
-        from portward import survey
         from portward.answers import Services
+        from portward.verbs import survey
 
         settings = self.settings()
         project = self.declared.project(options, settings=settings)
@@ -262,7 +263,7 @@ class Portward:
 
         Each was bound a moment ago on every family, and let go again: nothing keeps it free. Raises NoFreePort.
         """
-        from portward import finding
+        from portward.verbs import finding
 
         return finding.find(
             self.live,
@@ -306,7 +307,7 @@ class Portward:
         it cannot be done by editing files or would change more than is meant; UsageError for a wish that names no port of the project;
         FileChanged and Unavailable where the files cannot be written.
         """
-        from portward import changing
+        from portward.verbs import changing
 
         return changing.set_ports(self.declared, wishes, container=container, write=write, options=options, shown=shown)
 
@@ -315,7 +316,7 @@ class Portward:
 
         What is pinned stays. No changes where nothing is in the way. Raises as `set_ports` does.
         """
-        from portward import changing
+        from portward.verbs import changing
 
         return changing.resolve(self.live, self.declared, self._leased(), self._clock(), write=write, options=options)
 
@@ -325,7 +326,7 @@ class Portward:
         What was interrupted is finished or taken back first; with `dry_run` the remarks say which. Raises FileChanged where a
         file was changed since, and Unavailable where the files cannot be written.
         """
-        from portward import changing
+        from portward.verbs import changing
 
         return changing.undo(self.declared, dry_run=dry_run)
 
@@ -341,7 +342,7 @@ class Portward:
 
         No changes where there is one already. Only with `write` is it written. Raises Unavailable where it cannot be.
         """
-        from portward import changing
+        from portward.verbs import changing
 
         return changing.init(self.declared, write=write)
 
@@ -350,7 +351,7 @@ class Portward:
 
         No changes where both are there and current. Raises as `set_ports` does.
         """
-        from portward import agents
+        from portward.verbs import agents
 
         return agents.plan(self.declared, write=write)
 
@@ -406,8 +407,8 @@ class Portward:
 
         Raises UsageError for a file that git tracks, or that is not this working tree's alone, and as `env` and `set_ports` do.
         """
-        from portward import filling
-        from portward.change import Draft, Texts
+        from portward.truths.change import Draft, Texts
+        from portward.verbs import filling
 
         files = self.declared.files()
         filling.require_own(files.root, path)
@@ -422,7 +423,7 @@ class Portward:
 
         Raises Unavailable outside of a git repository, NoPlan for a hook that is no shell script.
         """
-        from portward import githook
+        from portward.verbs import githook
 
         return githook.plan(self.declared.place, remove=remove, write=write)
 
@@ -441,8 +442,8 @@ class Portward:
         The port is held from the grant until the command binds it (Linux), or with `socket` handed over as a listening socket; what is
         not promised, docs/run.md tells. With `explain`, the end of its stderr is read: if it dies, `tell` gets what that says of ports. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
         """
-        from portward.composing import profiles
-        from portward.starting import Starting, script
+        from portward.verbs.composing import profiles
+        from portward.verbs.starting import Starting, script
 
         if named := profiles(command):
             self.declared.activate(named)
@@ -461,8 +462,8 @@ class Portward:
         """
         from portward import symptoms
         from portward.answers import Explanation
-        from portward.explaining import explain
         from portward.model import Reading, Snapshot
+        from portward.verbs.explaining import explain
 
         said = symptoms.read(text)
         if not said.found:
@@ -491,7 +492,7 @@ class Portward:
 
     def _owner_of(self) -> Callable[[Listener], str]:
         """Tells whose a listener is, seen from this checkout: mine, other-worktree, other-project or stranger."""
-        from portward.ownership import whose
+        from portward.verbs.ownership import whose
         from portward.workspace import Roots, checkout
 
         roots = Roots()
@@ -523,8 +524,8 @@ class Portward:
         NoProject for `mine` outside any project.
         """
         from portward.answers import Killed
-        from portward.stopping import Stopping
         from portward.stops import Terms
+        from portward.verbs.stopping import Stopping
 
         arguments = [parse_port(port) for port in ports]
         if timeout is not None and not 0 < timeout < float("inf"):
@@ -541,34 +542,34 @@ class Portward:
 
     def pin(self, wish: str, reason: str, *, write: bool = True) -> Changes:
         """Writes a pin into `portward.toml`: the service keeps this port. Raises UsageError for one that is pinned already."""
-        from portward import changing
+        from portward.verbs import changing
 
         return changing.pin(self.declared, wish, reason, write=write)
 
     @staticmethod
     def owners_state() -> OwnersPin:
         """Whether a group may see the owners of all sockets."""
-        from portward import privileges
+        from portward.verbs import privileges
 
         return privileges.owners_state()
 
     def owners_plan(self, group: str | None = None) -> OwnersPin:
         """What `pin_owners` would let a group see. See `privileges.owners_plan`."""
-        from portward import privileges
+        from portward.verbs import privileges
 
         return privileges.owners_plan(group, self.environment)
 
     @staticmethod
     def pin_owners(plan: OwnersPin) -> OwnersPin:
         """Lets a group see the owners of all sockets until the machine is started anew. Needs root; raises Unavailable."""
-        from portward import privileges
+        from portward.verbs import privileges
 
         return privileges.pin_owners(plan)
 
     @staticmethod
     def unpin_owners() -> OwnersPin:
         """Takes that back. Needs root; raises Unavailable."""
-        from portward import privileges
+        from portward.verbs import privileges
 
         return privileges.unpin_owners()
 
@@ -577,7 +578,7 @@ class Portward:
 
         No lease is lost that can still be read: a damaged file stays beside the new one. Raises Unavailable where a repair is refused.
         """
-        from portward import upkeep
+        from portward.verbs import upkeep
 
         return upkeep.checkup(self._leasing().store, self._clock(), write=write)
 
@@ -587,14 +588,14 @@ class Portward:
         `origin` is a container or a network namespace to ask from. One connection is made to each address of the target, and nothing
         is changed. Raises UsageError for what is no target or no place, Unavailable for a place that cannot be entered.
         """
-        from portward.examining import Examining
+        from portward.verbs.examining import Examining
 
         project, unread = self.declared.readable()
         found = Examining(self.live, project, self.environment, self.verify).examine(target, origin)
         return found.replace(skipped=tuple(dict.fromkeys((*found.skipped, *unread))))
 
     def _leased(self) -> Leased:
-        from portward.leased import Leased
+        from portward.truths.leased import Leased
 
         return Leased(self.declared.place, self._settings, self.environment, self._clock, self._store_at)
 
@@ -602,7 +603,7 @@ class Portward:
         return self.declared.readable_settings(*about)[0]
 
     def _leasing(self) -> Leasing:
-        from portward.leasing import Leasing
+        from portward.verbs.leasing import Leasing
         from portward.workspace import checkout
 
         place = checkout(self.declared.place)
@@ -618,7 +619,7 @@ class Portward:
         return self._stores[address]
 
     def _composer(self, leasing: Leasing) -> Composer:
-        from portward.composing import Composer
+        from portward.verbs.composing import Composer
 
         declared = self.declared
         return Composer(leasing.checkout, declared.source, declared.generated(), declared.plain())

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from portward.cli.parser import Arguments, Declares
-    from portward.leasing import Granted
     from portward.render.documents import Document
+    from portward.verbs.leasing import Granted
 
 FORMATS = ("dotenv", "shell", "json", "direnv", "mise")
 

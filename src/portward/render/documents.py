@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from portward.catalog import CatalogEntry
     from portward.errors import PortwardError
     from portward.evidence import Examined
-    from portward.leasing import Granted
     from portward.model import (
         Finding,
         Fix,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
         Skipped,
     )
     from portward.stops import Stop
+    from portward.verbs.leasing import Granted
 
     Document = dict[str, Any]
 

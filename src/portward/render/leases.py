@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from portward.answers import Verified
-    from portward.leasing import Granted
+    from portward.verbs.leasing import Granted
 
 
 def table_of(answer: Granted) -> Iterator[str]:

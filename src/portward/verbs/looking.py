@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from portward.answers import Who, WhoAnswer
 from portward.arguments import PortArgument, is_port_argument, parse_port
-from portward.live import holds, is_connection
 from portward.model import Endpoint, Listener, Reading, Side, Transport
+from portward.truths.live import holds, is_connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from portward.answers import Event
-    from portward.declared import Declared
-    from portward.leased import Leased, Promises
-    from portward.live import Live
     from portward.model import Location, Project
     from portward.sockets import WatchingReader
+    from portward.truths.declared import Declared
+    from portward.truths.leased import Leased, Promises
+    from portward.truths.live import Live
 
 
 class Query:
@@ -66,8 +66,8 @@ def ls(
     reading = _matching(live, query, project, all_netns)
     rows = reading.listeners
     if identify:
-        from portward.identifying import Identifying
         from portward.probes import SECONDS
+        from portward.verbs.identifying import Identifying
 
         rows = Identifying(live, lambda: project).listeners(rows, SECONDS)
     return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
@@ -82,7 +82,7 @@ def watch(
     **options: bool,
 ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
     """See `Portward.watch`. `live` reads by `reader`, which remembers owners. The `options` are those of `ls`, but `identify`."""
-    from portward import watching
+    from portward.verbs import watching
 
     query = Query(live, queries, options["udp"])
     project, skipped = declared.readable(shallow=True)
@@ -154,6 +154,6 @@ def _named(reading: Reading, project: Project | None) -> Reading:
     """The reading with the services of this very project named as its files name them."""
     if project is None or not project.services:
         return reading
-    from portward import survey
+    from portward.verbs import survey
 
     return survey.named(reading, project)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from portward.answers import Check, PortCheck
 from portward.arguments import parse_port
 from portward.errors import Unavailable
-from portward.live import holds, is_connection
 from portward.model import LAST_PORT, Endpoint, Reading, Refusal, Skipped, Transport
+from portward.truths.live import holds, is_connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portward.declared import Declared
-    from portward.leased import Leased, Promises
-    from portward.live import Live
     from portward.model import Finding, Snapshot
+    from portward.truths.declared import Declared
+    from portward.truths.leased import Leased, Promises
+    from portward.truths.live import Live
 
 _REFUSED = {
     Refusal.NOT_PERMITTED: (
@@ -109,7 +109,7 @@ def _finding(live: Live, check: PortCheck, snapshot: Snapshot) -> Finding:
     from portward import catalog
     from portward.model import Finding, Fix, Severity
     from portward.remedies import stops
-    from portward.survey import free_port
+    from portward.verbs.survey import free_port
     from portward.wording import holder, leased
 
     endpoint = check.endpoint

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 
-from portward import history
-from portward.composing import names_files, runs_compose
 from portward.conventions import Terms, main_service
 from portward.errors import BindRefused, UsageError
 from portward.model import Kind
 from portward.processes import Launch, run
 from portward.servers import prepare
 from portward.sockets import hold
+from portward.verbs import history
+from portward.verbs.composing import names_files, runs_compose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from portward.answers import Explanation
-    from portward.composing import Composer
-    from portward.leasing import Leasing
-    from portward.live import Live
     from portward.model import Listener
+    from portward.truths.live import Live
+    from portward.verbs.composing import Composer
+    from portward.verbs.leasing import Leasing
 
 
 _TAKEN = Kind.PORT_IN_USE

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeVar
 
-    from portward.live import Live
     from portward.model import Project, Skipped
     from portward.sockets._netns import Namespace
+    from portward.truths.live import Live
 
     T = TypeVar("T")
 

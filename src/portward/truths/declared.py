@@ -12,10 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portward.change import Session
     from portward.generated import Generated
     from portward.journal import Journal
     from portward.model import ComposeOptions, Project, Service, Settings
+    from portward.truths.change import Session
     from portward.workspace import Files
 
 
@@ -91,7 +91,7 @@ class Declared:
         With `key`, only files that may have it, and a text that ends with `value`: nothing else is to be relied on. Raises InvalidFile,
         with the place and a hint, for what is not a setting.
         """
-        from portward import configuration
+        from portward.truths import configuration
         from portward.workspace import Files
 
         files = self._files or (Files(self.root) if self.root else None)
@@ -142,8 +142,8 @@ class Declared:
 
     def change(self, options: ComposeOptions | None = None) -> Session:
         """The beginning of a change of the project's files, after what an interrupted one left was put right."""
-        from portward.change import Session, Texts
         from portward.formats import format_of
+        from portward.truths.change import Session, Texts
 
         files = self.files(options)
         journal = self.journal()

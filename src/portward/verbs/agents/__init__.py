@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-from portward.change import Draft, Texts
 from portward.formats.markdown import with_block
+from portward.truths.change import Draft, Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portward.answers import Changes
-    from portward.declared import Declared
+    from portward.truths.declared import Declared
 
 BLOCK, SKILL = "AGENTS.md", ".claude/skills/portward/SKILL.md"
 """The files in the project."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from portward.leases import LeaseStore
-    from portward.live import Live
     from portward.model import Lease, Listener, Settings
+    from portward.truths.live import Live
 
 
 class Promises(Record):

@@ -5,19 +5,19 @@ from __future__ import annotations
 from portward.answers import Waited
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
-from portward.identifying import places_of
-from portward.live import holds
 from portward.model import State
+from portward.truths.live import holds
+from portward.verbs.identifying import places_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from portward.arguments import Target
-    from portward.identifying import Place
-    from portward.live import Live
     from portward.model import Project
     from portward.probes import Goal
+    from portward.truths.live import Live
+    from portward.verbs.identifying import Place
 
     Progress = Callable[[Mapping[str, str], Sequence[str]], None]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from portward import git
 from portward.errors import UsageError
 from portward.formats import marked
 from portward.formats.assignments import assignments
+from portward.verbs import git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from portward import git
 from portward.answers import Change, Changes
 from portward.errors import NoPlan, Unavailable
 from portward.formats import marked
 from portward.formats.splice import diff
+from portward.verbs import git
 
 FILE = ".env.local"
 HOOK = "post-checkout"

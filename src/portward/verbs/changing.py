@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from portward.answers import Changes
-from portward.change import Draft, Texts, chosen, undone
 from portward.errors import NoFreePort, UsageError
+from portward.truths.change import Draft, Texts, chosen, undone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portward.declared import Declared
-    from portward.leased import Leased
-    from portward.live import Live
     from portward.model import ComposeOptions, Finding, Link
+    from portward.truths.declared import Declared
+    from portward.truths.leased import Leased
+    from portward.truths.live import Live
 
 
 _SHOWN = 8  # of a service's other ports, which may be thousands
@@ -60,9 +60,10 @@ def resolve(
     live: Live, declared: Declared, leased: Leased, now: float, *, write: bool, options: ComposeOptions | None
 ) -> Changes:
     """See `Portward.resolve`."""
-    from portward import rules, survey
+    from portward import rules
     from portward.clearing import to_move
     from portward.plan import Move
+    from portward.verbs import survey
 
     session = declared.change(options)
     snapshot = survey.snapshot_of(live, session.project, session.settings, leased.promises(), now)

@@ -6,7 +6,7 @@ from portward.arguments import parse_target
 from portward.errors import InvalidPort, UsageError
 from portward.evidence import Aim
 from portward.model import ANY, Transport
-from portward.places import is_called
+from portward.verbs.places import is_called
 from portward.wording import shown
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portward.arguments import Target
     from portward.evidence import ContainerState, Origin
     from portward.model import Project
-    from portward.places import Scene
+    from portward.verbs.places import Scene
 
 
 def aim_at(text: str, scene: Scene, origin: Origin, project: Project | None) -> Aim:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from portward.answers import Explanation
-from portward.live import holds, is_connection
 from portward.model import ANY, Diagnosis, Endpoint, Fix, Kind, Refusal, Side, State, Symptom
 from portward.records import Record
+from portward.truths.live import holds, is_connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from portward.answers import PortCheck
-    from portward.live import Live
     from portward.model import Listener, PortSpec, Project, Snapshot
     from portward.symptoms import Symptoms
+    from portward.truths.live import Live
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = (None, ANY, "*", "0.0.0.0", "::", "+")
@@ -79,7 +79,7 @@ def explain(live: Live, symptoms: Symptoms, snapshot: Snapshot) -> Explanation:
     """A diagnosis for each symptom. `snapshot` has the instant, the settings and the project; nothing is asked of the machine for
     symptoms that speak of another host, and names of hosts are never looked up.
     """
-    from portward import preflight
+    from portward.verbs import preflight
 
     asked = {symptom: _argument(symptom) for symptom in symptoms.found if _is_here(live, symptom)}
     wanted = tuple(dict.fromkeys(argument for argument in asked.values() if argument))
@@ -280,7 +280,7 @@ def _of_ranges(scene: _Scene) -> Iterator[str]:
 def _moves(scene: _Scene) -> Iterator[Fix]:
     """Another port for who asks: in all files for a service of the project, else one that is free."""
     from portward import catalog
-    from portward.survey import free_port
+    from portward.verbs.survey import free_port
 
     symptom = scene.symptom
     if symptom.inside:

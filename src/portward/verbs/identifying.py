@@ -11,9 +11,9 @@ from functools import partial
 from portward import catalog
 from portward.catalog import fingerprints as prints
 from portward.errors import UsageError
-from portward.live import holds
 from portward.model import Endpoint, Identity, Refusal, State, Transport
 from portward.records import Record
+from portward.truths.live import holds
 from portward.wording import brief
 
 TYPE_CHECKING = False
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from portward.arguments import Target
-    from portward.live import Live
     from portward.model import Fingerprint, Listener, Process, Project, Service
     from portward.probes import Heard, Question
+    from portward.truths.live import Live
 
 _LOOPBACK = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1"), "": ("127.0.0.1", "::1")}
 _DOUBT_SECONDS = 0.7

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from portward.leases import LeaseStore
-    from portward.live import Live
     from portward.model import Lease
+    from portward.truths.live import Live
 
 _REFUSED = {
     Refusal.NOT_PERMITTED: "this user may not bind it",

@@ -8,9 +8,9 @@ from portward.model import LAST_PORT, PortRange, PortRequest, Snapshot, Transpor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portward.declared import Declared
-    from portward.leased import Leased
-    from portward.live import Live
+    from portward.truths.declared import Declared
+    from portward.truths.leased import Leased
+    from portward.truths.live import Live
 
 
 def find(

@@ -11,18 +11,18 @@ from itertools import takewhile
 
 from portward.answers import Freed, Killed, PortAfter
 from portward.errors import Unavailable
-from portward.live import holds
 from portward.model import Endpoint, Process, State, Transport
 from portward.stops import Asker, Held, Owner, Refused, Stop, StopPlan, Terms, Way, name_of, plan
+from portward.truths.live import holds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from portward.arguments import PortArgument
-    from portward.live import Live
     from portward.model import Listener, Reading
     from portward.processes.ending import Ended
+    from portward.truths.live import Live
 
 _SETTLING = 0.5  # seconds in which a parent that restarts what ended has begun to do so
 _KEEPER_SETTLING = 3.0  # the same, for one that is known to

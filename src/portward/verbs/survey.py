@@ -9,10 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from portward.leased import Promises
-    from portward.live import Live
     from portward.model import Custom, Endpoint, Lease, Listener, Project, Reading, Service, Settings
     from portward.occupancy import Occupancy
+    from portward.truths.leased import Promises
+    from portward.truths.live import Live
 
 
 def snapshot_of(
@@ -58,7 +58,7 @@ def _heard(rows: tuple[Listener, ...], project: Project) -> tuple[Listener, ...]
     doubts = {index: services for index, row in enumerate(rows) if (services := doubtful(row, project))}
     if not doubts:
         return rows
-    from portward.identifying import speaks_for
+    from portward.verbs.identifying import speaks_for
 
     names = speaks_for([(rows[index], services) for index, services in doubts.items()])
     spoken = dict(zip(doubts, names, strict=True))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from portward.leases import LeaseStore
-    from portward.live import Live
     from portward.model import Project, Reclaimed, Service, Settings
+    from portward.truths.live import Live
     from portward.workspace import Checkout
 
 
@@ -104,7 +104,7 @@ class Leasing:
             return self._grant_with_room(wanted, terms, misplaced)
         if terms.preferred is None:
             return self._told(known, ())
-        from portward.missed import kept
+        from portward.verbs.missed import kept
 
         return self._told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
 
@@ -287,7 +287,7 @@ class Leasing:
                 raise
             return self._unrecorded(requests, is_free, error, self._unseen(reading))
         new = frozenset(lease.token for lease in leases if lease.granted == now)
-        from portward.missed import moved
+        from portward.verbs.missed import moved
 
         told = list(moved(meant, (each for each in leases if each.token in new), self._live, self.store, now))
         undecided = (each for each, words in zip(full, decided, strict=True) if each.spec and not words)

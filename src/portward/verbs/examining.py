@@ -12,7 +12,7 @@ from functools import partial
 from portward.errors import Unavailable
 from portward.evidence import HERE, Aim, ContainerState, Declared, Evidence, Lookup, Origin, Queue, Speech
 from portward.model import Endpoint, Side, Skipped, State
-from portward.places import Place, ask_in, entrance, is_called, look_around, place_of, vantage
+from portward.verbs.places import Place, ask_in, entrance, is_called, look_around, place_of, vantage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from portward.answers import Verified
     from portward.evidence import Door, Examined, Ruleset
-    from portward.live import Live
     from portward.model import Listener, PortSpec, Process, Project
-    from portward.places import Scene
+    from portward.truths.live import Live
+    from portward.verbs.places import Scene
 
 _LOCAL_HOSTS = ("localhost", "0.0.0.0", "::", "[::]")
 
@@ -45,7 +45,7 @@ class Examining:
     def examine(self, text: str, origin: str | None = None) -> Examined:
         """See `Portward.doctor`."""
         from portward import causes
-        from portward.aiming import aim_at
+        from portward.verbs.aiming import aim_at
 
         scene = look_around(self._live, self._environment)
         scene = scene.replace(containers=self._look_inside(scene))
@@ -240,8 +240,8 @@ class Examining:
         """Who answers there by its own words; nobody is asked who may not be (see `identifying`)."""
         from portward.arguments import Target
         from portward.catalog import fingerprints
-        from portward.identifying import Identifying
         from portward.probes import SECONDS
+        from portward.verbs.identifying import Identifying
 
         identifying = Identifying(self._live, lambda: self._project)
         row = next(iter(evidence.serving(door)), None)
