@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import time
 from itertools import islice
 
 from portward.errors import Unavailable
 from portward.leases import _file, _queue, _rows, _salvage, _schema, _trouble
+from portward.leases._database import sqlite3
 from portward.model import StoreCheck
 
 TYPE_CHECKING = False

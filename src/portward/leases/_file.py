@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import stat
 import sys
 import time
@@ -20,6 +19,7 @@ from contextlib import suppress
 
 from portward.errors import Unavailable
 from portward.leases import _schema, _trouble
+from portward.leases._database import sqlite3
 
 COPY_AGE = 3600.0
 AS_IT_STANDS = "mode=ro&immutable=1"
@@ -136,8 +136,26 @@ def settle(connection: sqlite3.Connection) -> None:
     """Gives a connection to a database that is ours the settings that a grant needs. The caller has the queue."""
     if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+    connection.execute("PRAGMA synchronous = NORMAL")  # not at each commit: `to_disk`
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+
+
+def to_disk(path: str) -> None:
+    """Returns when all that was committed is on the disk. Raises OSError. The caller has left the queue.
+
+    In WAL mode, synchronous=FULL is NORMAL and one sync of the log after each commit (sqlite.org/pragma.html#pragma_synchronous).
+    SQLite does that sync while nobody else may write. Here those who wait are let in meanwhile, and one sync may do for several of
+    them: under contention most of a grant was that wait. A log that is gone was written into the database, and synced, by the last who closed
+    it. SQLite has no lock on the log, so closing another descriptor of it takes none away (fcntl_locking(2)).
+    """
+    try:
+        descriptor = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        (os.fsync if sys.platform == "darwin" else os.fdatasync)(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def connect_to_read(path: str, patience: float) -> tuple[sqlite3.Connection, bool]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from portward.leases import KEPT, _schema
+from portward.leases._database import sqlite3
 from portward.model import Reclaimed
 
 TYPE_CHECKING = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import time
 from contextlib import suppress
 
 from portward.leases import _check, _file, _queue, _rows, _salvage, _schema, _trouble
+from portward.leases._database import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import suppress
 
 from portward.leases import _schema
+from portward.leases._database import sqlite3
 from portward.model import LAST_PORT, Lease, LeaseKind
 
 TYPE_CHECKING = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from contextlib import suppress
 
 from portward.leases import _file, _schema
+from portward.leases._database import sqlite3
 from portward.leases._rows import LOG, Rows, sensible
 from portward.model import LAST_PORT
 

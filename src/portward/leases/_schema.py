@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 
 from portward.errors import Unavailable
+from portward.leases._database import sqlite3
 from portward.model import Holder, Lease, LeaseKind, ProcessId, Transport
 
 TYPE_CHECKING = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from contextlib import contextmanager
 
 from portward.errors import Unavailable
+from portward.leases._database import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

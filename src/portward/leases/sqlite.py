@@ -1,19 +1,19 @@
 """The lease store of one machine, in SQLite: for one user, or for a group of users (see `_file`).
 
 A grant goes through these steps: the queue; is the file still the one that is open?; BEGIN IMMEDIATE; the binds; INSERT … ON
-CONFLICT DO NOTHING; COMMIT, which is on the disk when it returns (WAL, synchronous=FULL). The primary key is what a lease is on,
-so that the database itself refuses a second one.
+CONFLICT DO NOTHING; COMMIT; the next in the queue is let in; the log is on the disk (see `_file.to_disk`); the answer. The primary
+key is what a lease is on, so that the database itself refuses a second one.
 """
 
 from __future__ import annotations
 
 import _thread
 import os
-import sqlite3
 from contextlib import contextmanager, suppress
 
 from portward.errors import Unavailable
 from portward.leases import _file, _schema, _trouble
+from portward.leases._database import sqlite3
 from portward.leases._grants import Grants, recalled
 from portward.leases._ledger import SqliteLedger
 from portward.leases._queue import last_look, note_look, queue
@@ -243,18 +243,23 @@ class SqliteStore:
 
     @contextmanager
     def _writing(self, act: str) -> Iterator[sqlite3.Connection]:
-        """A transaction at the head of the queue, committed at the end, undone after an error."""
-        with self._mutex, queue(self.path, act, self._patience):
-            connection = self._writable(act)
+        """A transaction at the head of the queue, committed and on the disk at the end, undone after an error."""
+        with self._mutex:
+            with queue(self.path, act, self._patience):
+                connection = self._writable(act)
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # it would hide the cause
+                        if connection.in_transaction:  # SQLite has ended it itself where the disk is full
+                            connection.rollback()
+                    raise
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # it would hide the cause
-                    if connection.in_transaction:  # SQLite has ended it itself where the disk is full
-                        connection.rollback()
-                raise
+                _file.to_disk(self.path)
+            except OSError as error:
+                raise _trouble.of_system(error, self.path, act) from error
 
     def _writable(self, act: str) -> sqlite3.Connection:
         identity = self._identity(act)

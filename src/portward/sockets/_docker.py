@@ -7,8 +7,6 @@ socket at all. A stopped container has no socket either, yet will ask for its po
 
 from __future__ import annotations
 
-import re
-
 from portward.model import ANY, Container, Endpoint, Listener, Owners, Reading, State, Transport
 from portward.wording import forwarding_engine
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from portward.engine import EngineContainer
     from portward.model import Publication
 
-_CONTAINER_ID = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
+_CONTAINER_ID = r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])"
 
 
 def join(
@@ -73,11 +71,15 @@ def _forwards(row: Listener, published: Endpoint) -> bool:
 def _name_inside(rows: list[Listener], containers: Collection[EngineContainer], cgroup: Callable[[int], str]) -> None:
     """Names the container of processes that run inside one: on the host's network, or in another namespace."""
     by_id = {entry.container.id: entry.container for entry in containers if entry.running}
+    if not by_id:
+        return
+    import re  # where there are containers: it takes longer than all of a grant
+
     if not any(entry.host_network for entry in containers) and not any(row.netns for row in rows):
         return
     for index, row in enumerate(rows):
         if row.container is None and row.processes:
-            match = _CONTAINER_ID.search(cgroup(row.processes[0].pid))
+            match = re.search(_CONTAINER_ID, cgroup(row.processes[0].pid))
             owner = by_id.get(match[1][:12]) if match else None
             if owner is not None:
                 rows[index] = row.replace(
