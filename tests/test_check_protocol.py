@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portward import Portward, identifying
+from portward import Portward
 from portward.model import Severity
 from portward.render import documents, text
+from portward.verbs import identifying
 from tests.test_imports import SOURCE
 
 if TYPE_CHECKING:

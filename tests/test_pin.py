@@ -208,7 +208,7 @@ def test_only_root_pins() -> None:
     """Another user is told so, with status 3."""
     need_root()
     code = (
-        "import io, contextlib, os, sys; from portward.cli import main, setup; from portward import privileges; import grp\n"
+        "import io, contextlib, os, sys; from portward.cli import main, setup; from portward.verbs import privileges; import grp\n"
         "from portward.render import setup as _\n"
         "import platform, textwrap\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
