@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -21,7 +22,7 @@ from zlib import crc32
 import pytest
 
 from portward import leases
-from portward.errors import Unavailable
+from portward.errors import NoFreePort, Unavailable
 from portward.leases import LeaseRequest, _database, _file, _queue, _schema, here, open_store
 from portward.leases.sqlite import SqliteStore
 from portward.model import Holder, LeaseKind, Transport
@@ -636,7 +637,74 @@ def test_who_gave_up_waiting_keeps_nobody_waiting(path: Path) -> None:
             fcntl.flock(queue, fcntl.LOCK_EX)
             assert "busy" in refused(impatient).message
         assert grant(patient, "api")
+        assert [lease.holder.service for lease in patient.leases()] == ["web", "api"]  # nothing behind our back
         assert grant(impatient, "more")
+
+
+TIMER = f"""{IN_CHILD}
+import fcntl, signal
+take("web")
+store._patience = 0.1
+if sys.argv[2] == "in use":
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+with open(path + "-queue", "rb") as queue:
+    fcntl.flock(queue, fcntl.LOCK_EX)
+    busy = told(lambda: take("api"))
+granted = take("api")
+ready(busy=busy[0], granted=granted, handler=int(signal.getsignal(signal.SIGALRM)), left=signal.getitimer(signal.ITIMER_REAL)[0])
+"""
+
+
+@pytest.mark.parametrize("use", ["free", "in use"])
+def test_the_programs_own_timer_is_left_alone(path: Path, use: str) -> None:
+    """The time to wait ends by a timer where the program has none, and by a thread where it has: both are as they were afterwards."""
+    facts = run_code(TIMER, path, use)
+    assert "busy" in facts["busy"]
+    assert len(facts["granted"]) == 1
+    assert facts["handler"] == (signal.SIG_IGN if use == "in use" else signal.SIG_DFL)
+    assert (facts["left"] > 900) is (use == "in use")
+
+
+def test_who_is_interrupted_while_waiting_gets_nothing(path: Path) -> None:
+    """Ctrl-C in the queue: nothing is granted after it, and the next one is served."""
+    with closing(SqliteStore("", str(path))) as store:
+        grant(store, "web")
+        with open(f"{path}-queue", "rb") as queue:
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            threading.Thread(target=_interrupt_when_somebody_waits, args=(Path(f"{path}-queue"),)).start()
+            with pytest.raises(KeyboardInterrupt):
+                grant(store, "api")
+        assert grant(store, "more")
+        assert [lease.holder.service for lease in store.leases()] == ["web", "more"]
+
+
+def _interrupt_when_somebody_waits(queue: Path) -> None:
+    _somebody_waits(queue)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def _somebody_waits(queue: Path) -> None:
+    end = time.monotonic() + 30
+    while not _in_line(queue) and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def test_what_goes_wrong_at_the_head_is_told_to_who_asked(path: Path) -> None:
+    """Whether it had to wait or not: the error is the caller's own."""
+    with closing(SqliteStore("", str(path))) as store:
+        grant(store, "web")
+        with open(f"{path}-queue", "rb") as queue:
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            threading.Thread(target=_let_in_when_somebody_waits, args=(Path(f"{path}-queue"), queue.fileno())).start()
+            with pytest.raises(NoFreePort):
+                store.acquire([ask("api")], lambda _port, _transport: False, NOW)
+        assert grant(store, "api")
+
+
+def _let_in_when_somebody_waits(queue: Path, held: int) -> None:
+    _somebody_waits(queue)
+    fcntl.flock(held, fcntl.LOCK_UN)
 
 
 def _in_line(queue: Path) -> int:

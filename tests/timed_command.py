@@ -1,6 +1,6 @@
 """`portward` as it is, and at its end on stderr how long its grant took, from asking to the answer, in seconds.
 
-`python -m tests.timed_command lease SERVICE`. What it has loaded before it asks, and what it does afterwards, is no part of that.
+`python tests/timed_command.py lease SERVICE`. What it has loaded before it asks, and what it does afterwards, is no part of that.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import fcntl
 import os
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from struct import pack
 
 from portward.errors import Unavailable
@@ -21,7 +21,10 @@ from portward.leases import _file, _trouble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import signal
+    from collections.abc import Callable
+else:
+    import _signal as signal  # without the enumerations around it: they take longer to load than a lock is waited for
 
 _SET: int | None = None
 _SET_AND_WAIT: int | None = None
@@ -29,17 +32,25 @@ if sys.platform == "linux":  # elsewhere `struct flock` has its fields in anothe
     _SET, _SET_AND_WAIT = fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW
 
 
-@contextmanager
-def queue(path: str, act: str, patience: float) -> Iterator[None]:
-    """Waits for its turn to write, `patience` seconds at most. Makes the folder where there is none."""
+def at_the_head(path: str, act: str, patience: float, work: Callable[[], None]) -> None:
+    """Calls `work` when it is our turn to write; that is waited for `patience` seconds at most. Makes the folder where there is none.
+
+    Whoever is woken goes on at once, and none wakes another to do so: where more run than there are processors, each wake takes some
+    milliseconds, and all behind us would wait for them too.
+    """
     try:
-        descriptor = _at_the_head(f"{path}-queue", patience)
+        place = _Place(f"{path}-queue")
+        if not place.come_up(wait=False):
+            if not _can_be_interrupted():
+                _work_in_a_thread(place, patience, work)
+                return
+            _wait(place, patience)
     except OSError as error:
         raise _trouble.of_system(error, path, act) from error
     try:
-        yield
+        work()
     finally:
-        os.close(descriptor)
+        place.leave()
 
 
 def last_look(path: str) -> float:
@@ -70,18 +81,149 @@ def locker(path: str) -> str | None:
     return None
 
 
-def _at_the_head(path: str, patience: float) -> int:
-    """A descriptor of the queue's file: whoever has it may write, until it is closed."""
-    while True:
-        descriptor = _opened(path)
+class _Place:
+    """A place in line at the queue's file. Who has come up to the head may write, until he leaves. Raises OSError, having left."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._take()
+
+    def _take(self) -> None:
+        self._descriptor = _opened(self.path)
         try:
-            _wait(descriptor, path, patience)
-            if _is_still(descriptor, path):
-                return descriptor
+            self._number = self._numbered()
         except BaseException:
-            os.close(descriptor)
+            self.leave()
             raise
-        os.close(descriptor)  # removed meanwhile: others queue at a new file of that name
+
+    def _numbered(self) -> int:
+        """The number of the byte that is ours: later ones are behind us."""
+        while True:
+            number = time.monotonic_ns()
+            if _SET is None:
+                return number
+            try:
+                _lock_bytes(self._descriptor, _SET, fcntl.F_WRLCK, number, 1)
+            except BlockingIOError:  # taken in the same instant, or one is served already who came after us
+                continue
+            return number
+
+    def come_up(self, *, wait: bool) -> bool:
+        """Whether all before us have gone; if we are to wait, they have."""
+        try:
+            while True:
+                if _SET is not None and _SET_AND_WAIT is not None:
+                    _lock_bytes(self._descriptor, _SET_AND_WAIT if wait else _SET, fcntl.F_RDLCK, 0, self._number)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_still(self._descriptor, self.path):
+                    return True
+                self.leave()  # removed meanwhile: others queue at a new file of that name
+                self._take()
+        except BlockingIOError:
+            return False
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Lets the next one in."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _Expired(Exception):
+    """The time to wait is over."""
+
+
+def _can_be_interrupted() -> bool:
+    """Whether a timer can end our waiting: it interrupts the main thread alone, and its signal may be in use by the program."""
+    if signal.getsignal(signal.SIGALRM) != signal.SIG_DFL or any(signal.getitimer(signal.ITIMER_REAL)):
+        return False
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # as it is: only the main thread may
+    except ValueError:
+        return False
+    return True
+
+
+def _wait(place: _Place, patience: float) -> None:
+    """Returns at the head. Raises Unavailable when a timer (setitimer(2)) ends the waiting: a lock has none of its own."""
+
+    def expire(_number: int, _frame: object) -> None:
+        raise _Expired
+
+    signal.signal(signal.SIGALRM, expire)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, patience)
+        place.come_up(wait=True)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except _Expired:
+        place.leave()
+        raise _busy(place.path, patience) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def _busy(path: str, patience: float) -> Unavailable:
+    return Unavailable(
+        f"the lease store is busy: {locker(path) or 'another process'} has kept {path} for {patience:g} s",
+        hint="if it was stopped, let it go on (`kill -CONT PID`) or end it",
+    )
+
+
+def _work_in_a_thread(place: _Place, patience: float, work: Callable[[], None]) -> None:
+    """As `at_the_head`, where nothing can end our waiting: a thread waits and works, unless it is given up before."""
+    turn = _Turn(place, work)
+    if not turn.is_over(patience):
+        raise _busy(place.path, patience)
+    if turn.failure is not None:
+        raise turn.failure
+
+
+class _Turn:
+    """A thread that waits for its turn, and works."""
+
+    def __init__(self, place: _Place, work: Callable[[], None]) -> None:
+        self.failure: BaseException | None = None
+        self._place = place
+        self._work = work
+        self._deciding = _thread.allocate_lock()
+        self._has_begun = self._is_given_up = False
+        self._working = _thread.allocate_lock()
+        self._working.acquire()
+        _thread.start_new_thread(self._wait, ())
+
+    def is_over(self, patience: float) -> bool:
+        """Waits for the end of the work. False if it had not begun after so many seconds, and never will."""
+        try:
+            return self._working.acquire(timeout=patience) or not self._give_up()
+        except BaseException:  # an interrupt: nothing goes on behind the caller's back
+            self._give_up()
+            raise
+
+    def _give_up(self) -> bool:
+        """Whether the work can still be given up; else waits for its end."""
+        with self._deciding:
+            self._is_given_up = not self._has_begun
+        return self._is_given_up or not self._working.acquire()
+
+    def _may_begin(self) -> bool:
+        with self._deciding:
+            self._has_begun = not self._is_given_up
+        return self._has_begun
+
+    def _wait(self) -> None:
+        try:
+            self._place.come_up(wait=True)
+            if self._may_begin():
+                self._work()
+        except BaseException as error:  # noqa: BLE001 (it is the caller's, who raises it)
+            self.failure = error
+        finally:
+            self._place.leave()
+            self._working.release()
 
 
 def _opened(path: str) -> int:
@@ -96,59 +238,6 @@ def _is_still(descriptor: int, path: str) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _wait(descriptor: int, path: str, patience: float) -> None:
-    """Waits with an end: a process that was stopped in the middle must not stop all others for ever."""
-    place = _place_in_line(descriptor)
-    try:
-        _come_up(descriptor, place, wait=False)
-    except BlockingIOError:
-        pass
-    else:
-        return
-    own = os.dup(descriptor)  # the same locks: if we have given up by then, closing it lets the next one in
-    waiting = _thread.allocate_lock()
-    waiting.acquire()
-    failures: list[OSError] = []
-
-    def wait() -> None:
-        try:
-            _come_up(own, place, wait=True)
-        except OSError as error:
-            failures.append(error)
-        finally:
-            os.close(own)
-            waiting.release()
-
-    _thread.start_new_thread(wait, ())
-    if not waiting.acquire(timeout=patience):
-        raise Unavailable(
-            f"the lease store is busy: {locker(path) or 'another process'} has kept {path} for {patience:g} s",
-            hint="if it was stopped, let it go on (`kill -CONT PID`) or end it",
-        )
-    if failures:
-        raise failures[0]
-
-
-def _place_in_line(descriptor: int) -> int:
-    """The number of the byte that is ours: later ones are behind us."""
-    while True:
-        place = time.monotonic_ns()
-        if _SET is None:
-            return place
-        try:
-            _lock_bytes(descriptor, _SET, fcntl.F_WRLCK, place, 1)
-        except BlockingIOError:  # taken in the same instant, or one is served already who came after us
-            continue
-        return place
-
-
-def _come_up(descriptor: int, place: int, *, wait: bool) -> None:
-    """Returns when all before us have gone. Raises BlockingIOError if somebody is there, and we are not to wait."""
-    if _SET is not None and _SET_AND_WAIT is not None:
-        _lock_bytes(descriptor, _SET_AND_WAIT if wait else _SET, fcntl.F_RDLCK, 0, place)
-    fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _lock_bytes(descriptor: int, command: int, kind: int, start: int, length: int) -> None:

@@ -22,15 +22,20 @@ def repair(path: str, now: float, patience: float) -> tuple[str, ...]:
     act = "cannot repair the lease store"
     if not os.path.isdir(os.path.dirname(path)) or (os.path.lexists(path) and not os.path.isfile(path)):
         return ()
-    with _trouble.told(path, act), _queue.queue(path, act, patience):
+    done: list[str] = []
+
+    def put_right() -> None:
+        done.extend((*_owners(path), *_swept(path)))
+        if _file.identity(path) is None:
+            done.extend(_restored(path, patience))
+        elif not _is_sound(path, patience):
+            done.extend(_rebuilt(path, now, patience))
+        else:
+            done.extend(_shrunk(path, now, patience))
+
+    with _trouble.told(path, act):
         try:
-            done = [*_owners(path), *_swept(path)]
-            if _file.identity(path) is None:
-                done += _restored(path, patience)
-            elif not _is_sound(path, patience):
-                done += _rebuilt(path, now, patience)
-            else:
-                done += _shrunk(path, now, patience)
+            _queue.at_the_head(path, act, patience, put_right)
         except OSError as error:
             raise _trouble.of_system(error, path, act) from error
     return tuple(done)

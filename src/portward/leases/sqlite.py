@@ -16,7 +16,7 @@ from portward.leases import _file, _schema, _trouble
 from portward.leases._database import sqlite3
 from portward.leases._grants import Grants, recalled
 from portward.leases._ledger import SqliteLedger
-from portward.leases._queue import last_look, note_look, queue
+from portward.leases._queue import at_the_head, last_look, note_look
 from portward.model import Reclaimed
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portward.leases import LeaseRequest
+    from portward.leases._reclaim import Judge
     from portward.model import Lease, Site, StoreCheck, Transport
 
     IsFree = Callable[[int, Transport], bool]
@@ -72,11 +73,14 @@ class SqliteStore:
         act = "cannot record a lease"
         self._copy(act, now)
         granted: list[Lease] = []
+
+        def grant(connection: sqlite3.Connection) -> None:
+            grants = Grants(SqliteLedger(connection), is_free, now)
+            for request in requests:
+                granted.extend(grants.granted(request, iter(request.offers)))
+
         try:
-            with self._writing(act) as connection:
-                grants = Grants(SqliteLedger(connection), is_free, now)
-                for request in requests:
-                    granted += grants.granted(request, iter(request.offers))
+            self._write(act, grant)
         except sqlite3.Error as error:
             if not granted or not self._stands(granted):
                 raise _trouble.of_sqlite(error, self.path, act) from error
@@ -104,13 +108,16 @@ class SqliteStore:
     def _each(self, leases: Iterable[Lease], act: str, statement: str, first: tuple[Any, ...]) -> tuple[Lease, ...]:
         """The leases that a statement found, all in one transaction."""
         asked = tuple(leases)
+        found: list[Lease] = []
+
+        def change(connection: sqlite3.Connection) -> None:
+            here = (each for each in asked if connection.execute(statement, (*first, *_schema.key(each))).rowcount)
+            found.extend(here)
+
         with _trouble.told(self.path, act):
-            if not asked or not self._exists(act):
-                return ()
-            with self._writing(act) as connection:
-                return tuple(
-                    lease for lease in asked if connection.execute(statement, (*first, *_schema.key(lease))).rowcount
-                )
+            if asked and self._exists(act):
+                self._write(act, change)
+        return tuple(found)
 
     def leases(
         self,
@@ -153,11 +160,20 @@ class SqliteStore:
         suspects = [lease for row in rows if judge.is_due(lease := _schema.lease(row), *row[-2:])]
         taken: list[Reclaimed] = []
         for start in range(0, len(suspects), _BATCH):  # others are let in between
-            with _trouble.told(self.path, act), self._writing(act) as connection:
-                ledger = SqliteLedger(connection)
-                for lease in suspects[start : start + _BATCH]:
-                    taken += ledger.judged(judge, lease, now)
+            taken += self._judged(act, suspects[start : start + _BATCH], judge, now)
         return tuple(taken)
+
+    def _judged(self, act: str, suspects: Sequence[Lease], judge: Judge, now: float) -> list[Reclaimed]:
+        taken: list[Reclaimed] = []
+
+        def take_back(connection: sqlite3.Connection) -> None:
+            ledger = SqliteLedger(connection)
+            for lease in suspects:
+                taken.extend(ledger.judged(judge, lease, now))
+
+        with _trouble.told(self.path, act):
+            self._write(act, take_back)
+        return taken
 
     def looked(self, host: str) -> float:
         """See `LeaseStore.looked`."""
@@ -191,12 +207,16 @@ class SqliteStore:
     def close(self) -> None:
         """See `LeaseStore.close`."""
         with self._mutex:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                if self._opened[0] == os.getpid():
-                    connection.close()
-                else:
-                    _inherited.append(connection)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Closes the connection. Whoever calls it has the mutex, or does the work of one who has."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._opened[0] == os.getpid():
+                connection.close()
+            else:
+                _inherited.append(connection)
 
     def __del__(self) -> None:
         try:  # noqa: SIM105 (at the interpreter's end there is no `suppress` any more)
@@ -229,8 +249,8 @@ class SqliteStore:
             connection, again = _file.connect_to_read(self.path, self._patience)
             if _schema.version(connection, self.path) < len(_schema.MIGRATIONS):
                 connection.close()
-                with self._writing(act) as connection:
-                    yield connection
+                self._write(act, lambda _connection: None)  # whoever writes brings it up to date
+                yield self._connection
                 return
             if not again:
                 try:
@@ -241,21 +261,23 @@ class SqliteStore:
             self._keep(connection, False, identity)
             yield connection
 
-    @contextmanager
-    def _writing(self, act: str) -> Iterator[sqlite3.Connection]:
+    def _write(self, act: str, work: Callable[[sqlite3.Connection], None]) -> None:
         """A transaction at the head of the queue, committed and on the disk at the end, undone after an error."""
+
+        def transaction() -> None:
+            connection = self._writable(act)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # it would hide the cause
+                    if connection.in_transaction:  # SQLite has ended it itself where the disk is full
+                        connection.rollback()
+                raise
+
         with self._mutex:
-            with queue(self.path, act, self._patience):
-                connection = self._writable(act)
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):  # it would hide the cause
-                        if connection.in_transaction:  # SQLite has ended it itself where the disk is full
-                            connection.rollback()
-                    raise
+            at_the_head(self.path, act, self._patience, transaction)
             try:
                 _file.to_disk(self.path)
             except OSError as error:
@@ -271,7 +293,7 @@ class SqliteStore:
                 _file.settle(self._connection)
                 self._opened = (os.getpid(), True, identity)
             return self._connection
-        self.close()
+        self._let_go()
         connection = _file.connect_to_write(self.path, self._patience)
         self._keep(connection, True, self._identity(act))
         return connection
@@ -282,7 +304,7 @@ class SqliteStore:
         return self._connection is not None and pid == os.getpid() and opened == identity
 
     def _keep(self, connection: sqlite3.Connection, writable: bool, identity: tuple[int, int] | None) -> None:
-        self.close()
+        self._let_go()
         self._connection = connection
         self._opened = (os.getpid(), writable, identity)
 
