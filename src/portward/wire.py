@@ -21,7 +21,7 @@ from portward.model.live import LAST_PORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any
 
     from portward.model import Lease
@@ -43,11 +43,11 @@ class Malformed(ValueError):
 class Unread:
     """Another machine's listeners, in the JSON text that they came in. Their number is told; each look reads them anew.
 
-    There may be hundreds of thousands in a fleet, and an answer shows a few. `text` is a list of LISTENERs, `count` how many
-    there are said to be.
+    There may be hundreds of thousands in a fleet, and an answer shows a few. `text` is a list of LISTENERs, or gives one and may raise
+    Malformed; `count` is how many there are said to be.
     """
 
-    def __init__(self, text: bytes | str, count: int) -> None:
+    def __init__(self, text: bytes | str | Callable[[], bytes], count: int) -> None:
         self._text = text
         self._count = count
 
@@ -57,12 +57,15 @@ class Unread:
     def __iter__(self) -> Iterator[Listener]:
         return self.on(None)
 
+    def __contains__(self, row: object) -> bool:
+        return any(row == each for each in self)
+
     def on(self, ports: Collection[int] | None) -> Iterator[Listener]:
         """Those on the given ports, or all. Raises Malformed for what is no list of listeners."""
         import json
 
         try:
-            rows = json.loads(self._text)
+            rows = json.loads(self._text() if callable(self._text) else self._text)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"not JSON: {error}") from None
         if type(rows) is not list:

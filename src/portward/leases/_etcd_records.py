@@ -6,7 +6,7 @@ import json
 import os
 from _blake2 import blake2s
 from math import isfinite
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from portward.errors import UsageError
 from portward.model import LAST_PORT, Holder, Lease, LeaseKind, ProcessId, Reclaimed, Transport
@@ -57,6 +57,10 @@ class Keys:
         told = json.dumps([*who, list(astuple(holder.process)) if holder.process else None]).encode()
         return f"{self.all_of('o', host)}{blake2s(told, digest_size=16).hexdigest()}"
 
+    def of_host(self, kind: str, host: str) -> str:
+        """The one key that a host has of a kind: its `a`gent, its `inv`entory, its facts (`h`)."""
+        return f"{self.all_of(kind)}{_part(host)}"
+
     def looked(self, host: str) -> str:
         """Where it stands when `reclaim` was run last."""
         return f"{self.all_of('k', host)}looked"
@@ -64,6 +68,11 @@ class Keys:
 
 def _part(text: str) -> str:
     return quote(os.fsencode(text), safe="")
+
+
+def unquoted(part: str) -> str:
+    """A part of a key as it was."""
+    return os.fsdecode(unquote_to_bytes(part))
 
 
 def version_of(value: bytes) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """The lease store of a fleet, in etcd (3.4 or newer), through its JSON gateway.
 
 Keys below PREFIX/v1/, each host's own below `KIND/HOST/`: `l/HOST/PORT/TRANSPORT/NETNS` has a lease, `o/HOST/HASH` which ports a holder
-has, `r/HOST/…` what was reclaimed, `k/HOST/looked` when somebody looked, `d/HOST/…` what a repair set aside. PREFIX/version says how
-the rest is to be read.
+has, `r/HOST/…` what was reclaimed, `k/HOST/looked` when somebody looked, `d/HOST/…` what a repair set aside; `a/HOST`, `inv/HOST` and
+`h/HOST` are the host agent's (`etcd_host`). PREFIX/version says how the rest is to be read.
 
 A grant reads, decides, and sends one transaction that is carried out only if nothing it rests on has changed; else it begins anew. Only a
 linearizable answer decides. A transaction that was carried out cannot be so again, and so one without an answer is sent to the next
@@ -16,7 +16,7 @@ import time
 from math import ceil
 
 from portward.errors import Unavailable, UsageError
-from portward.leases import KEPT, _etcd_gateway, _etcd_records, _etcd_trouble
+from portward.leases import KEPT, _etcd_gateway, _etcd_records, _etcd_trouble, etcd_host
 from portward.leases._etcd_draft import Draft
 from portward.leases._etcd_gateway import Gateway, access
 from portward.leases._grants import Grants, recalled
@@ -119,7 +119,12 @@ class EtcdStore:
         raise AssertionError
 
     def _lifeline(self, lease: Lease, now: float, known: dict[float, int]) -> int:
-        """The etcd lease for a lease that time ends: one for each length. Never the judge of its end, which is the caller's clock."""
+        """The etcd lease for a lease that time ends: one for each length. Never the judge of its end, which is the caller's clock.
+
+        A lease of one process ends with its machine: with what the host's agent keeps alive, where one runs.
+        """
+        if lease.kind is LeaseKind.PROCESS:
+            return etcd_host.lifeline(self, lease.host)
         if lease.expires is None:
             return 0
         if lease.expires not in known:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 KINDS = "lorkd"
 """What a host's user changes: leases, their holders, reclaimed ones, notes and what was set aside."""
 
+OF_HOST = ("a", "inv", "h")
+"""And what its agent does."""
+
 _ROOT = "root"
 
 
@@ -51,6 +54,8 @@ def set_up(address: str, hosts: Sequence[str], environment: Mapping[str, str]) -
         _permitted(gateway, name, "READ", keys.all_of("l").removesuffix("l/"))
         for kind in KINDS:
             _permitted(gateway, name, "READWRITE", keys.all_of(kind, host))
+        for kind in OF_HOST:
+            _permitted(gateway, name, "READWRITE", keys.of_host(kind, host))
         is_new = _made(gateway, "user", {"name": name, "password": password})
         gateway.call("auth/user/grant", {"user": name, "role": name})
         if is_new:

@@ -10,6 +10,12 @@ import os
 
 from portward.model import Lease, LeaseKind, ProcessId, Site
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portward.leases import LeaseStore
+
 _MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _FIRST_NETNS = "net:[4026531833]"  # NET_NS_INIT_INO of linux/nsfs.h, the first one's since Linux 6.18
 _ONLY_IN_FIRST = "/proc/sys/net/core/netdev_max_backlog"
@@ -22,19 +28,37 @@ def site() -> Site:
     return Site(_host(), _netns(), _boot())
 
 
+def site_in(store: LeaseStore, environment: Mapping[str, str]) -> Site:
+    """As `site`; in a store of many machines the host has the name that it was given once for all. Raises Unavailable for a copied one."""
+    if not store.is_shared:
+        return site()
+    from portward.leases.host_id import host_id
+
+    return site().replace(host=host_id(environment) or _host())
+
+
 def _host() -> str:
     """The machine's own name, and a hash of its machine id where it has one.
 
     The name alone is often given twice, and so is the id by copied images. The id is hashed since it is to be kept from others
     (machine-id(5)). The name is the one that the administrator gave (hostname(5)): a network may change the other.
     """
-    name = _read("/etc/hostname") or os.uname().nodename
-    machine = next((text for path in _MACHINE_ID if (text := _read(path))), "")
-    if not machine:
-        return name
+    return f"{name()}-{hashed}" if (hashed := machine()) else name()
+
+
+def name() -> str:
+    """What people call this host."""
+    return _read("/etc/hostname") or os.uname().nodename
+
+
+def machine() -> str:
+    """A hash of the machine id, "" where there is none."""
+    told = next((text for path in _MACHINE_ID if (text := _read(path))), "")
+    if not told:
+        return ""
     from _blake2 import blake2s  # what `hashlib` takes it from, without OpenSSL's start-up
 
-    return f"{name}-{blake2s(machine.encode(), digest_size=_HASH_BYTES, person=b'portward').hexdigest()}"
+    return blake2s(told.encode(), digest_size=_HASH_BYTES, person=b"portward").hexdigest()
 
 
 def _netns() -> str:

@@ -85,10 +85,11 @@ class Leased:
                 return Promises(worktree)
             from portward.leases import here
 
-            site, now = here.site(), self._clock()
+            kept = self._store_at(store)
+            site, now = here.site_in(kept, self._environment), self._clock()
             leases = tuple(
                 lease
-                for lease in self._store_at(store).leases(host=site.host, ports=ports)
+                for lease in kept.leases(host=site.host, ports=ports)
                 if lease.netns == site.netns and (lease.expires is None or lease.expires > now)
             )
         except Unavailable as error:

@@ -74,8 +74,8 @@ class Leasing:
         self._environment = environment
         self._clock = clock
         self._declared = declared
-        self._site = here.site()
         self.store = store_at(address(environment, settings("store").store))
+        self._site = here.site_in(self.store, environment)
 
     def stack(self) -> list[Wanted]:
         """Every port that the project declares; in a linked worktree, where all move, those of inactive profiles too."""
