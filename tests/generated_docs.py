@@ -53,7 +53,7 @@ GROUPS = {
     "to change": ("change",),
     "to keep": ("lease", "run"),
     "to mend": ("reach", "explain", "doctor", "kill"),
-    "to live with": ("serve", "mcp", "completion"),
+    "to live with": ("serve", "mcp", "agent", "completion"),
 }
 """What verbs are for → the modules of the command line that have them."""
 

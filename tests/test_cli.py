@@ -464,7 +464,14 @@ EVERY_VERB = {
 
 def test_every_verb_keeps_to_the_rules(nexus: Path) -> None:
     """`--json` prints one document and nothing else, -q nothing, -C chooses the project: for each verb, and with the same status."""
-    others = {"run", "serve", "top", "mcp", "completion"}  # a command's output, a URL, a terminal, a protocol, a script
+    others = {
+        "run",
+        "serve",
+        "top",
+        "mcp",
+        "agent",
+        "completion",
+    }  # a command's output, a URL, a terminal, a protocol, events, a script
     assert EVERY_VERB.keys() | others == cli.VERBS.keys()
     for verb, words in {**EVERY_VERB, "": []}.items():
         command = [*([verb] if verb else []), *words]

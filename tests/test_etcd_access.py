@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portward.errors import Unavailable, UsageError
+from portward.leases import etcd_host
 from portward.leases.etcd import store_at
-from portward.leases.etcd_roles import KINDS
+from portward.leases.etcd_roles import KINDS, OF_HOST
 from portward.model import LeaseKind, Site
 from tests.conftest import need
 from tests.etcd import Cluster
@@ -117,6 +118,8 @@ def test_a_host_changes_its_own_leases_alone(secured: Secured) -> None:
                 lambda: mine.reclaim(OTHER, lambda _lease: "gone", always, NOW),
                 lambda: mine.gateway.put(mine.keys.version, b"{}"),
                 *(partial(mine.gateway.put, mine.keys.all_of(kind, OTHER.host) + "x", b"{}") for kind in KINDS),
+                *(partial(mine.gateway.put, mine.keys.of_host(kind, OTHER.host), b"{}") for kind in OF_HOST),
+                etcd_host.Presence(mine, OTHER, 60).begin,
             ]
             for act in acts:
                 with pytest.raises(Unavailable, match="does not permit this to user portward-this-host") as refused:
@@ -124,6 +127,11 @@ def test_a_host_changes_its_own_leases_alone(secured: Secured) -> None:
                 assert refused.value.hint
             assert set(theirs.leases()) == {renewed, api}
             assert [check.name for check in mine.check(NOW) if not check.ok] == []
+            agent = etcd_host.Presence(mine, HERE, 60)
+            agent.begin()
+            assert agent.publish("[]", {"name": "me", "boot": HERE.boot, "seen": NOW, "listeners": 0})
+            assert [report.name for report in etcd_host.reports(theirs)] == ["me"]
+            agent.end({})
             assert mine.release([renewed]) == (renewed,)
             assert theirs.release([api]) == (api,)
 

@@ -41,7 +41,7 @@ ALLOWED = {
     "containers": {"engine", "errors", "evidence", "model", "wording"},
     "reach": {"evidence", "model"},
     "sockets": {"engine", "errors", "model", "wording"},
-    "leases": {"errors", "model"},
+    "leases": {"errors", "model", "wire"},
     "probes": {"evidence", "model", "wording"},
     "workspace": {"errors", "model", "wording"},
     "journal": {"errors", "model"},
@@ -64,6 +64,7 @@ ALLOWED = {
     "agents": {"answers", "change", "declared", "formats"},
     "conventions": {"allocate", "catalog", "model"},
     "identifying": {"arguments", "catalog", "errors", "live", "model", "occupancy", "probes", "wording"},
+    "host_agent": {"answers", "errors", "leases", "model", "sockets", "watching", "wire"},
     "watching": {"answers", "model", "sockets", "wording"},
     "history": {"answers", "model", "processes", "wording"},
     "privileges": {"answers", "errors", "sockets"},
@@ -97,7 +98,7 @@ ALLOWED = {
     },
     "ward": {
         "agents", "answers", "arguments", "catalog", "change", "changing", "composing", "conventions", "declared", "errors",
-        "evidence", "examining", "explaining", "filling", "finding", "githook", "history", "identifying", "leased", "leases",
+        "evidence", "examining", "explaining", "filling", "finding", "githook", "history", "host_agent", "identifying", "leased", "leases",
         "leasing", "live", "looking", "model", "ownership", "preflight", "privileges", "probes", "rules", "sockets", "starting",
         "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "workspace",
     },
@@ -294,6 +295,7 @@ BUDGETS = {
     "serve": (["--json"], 20, 55),
     "top": ([], 15, 30),
     "mcp": (["--json"], 20, 55),
+    "agent": (["--unit"], 20, 55),
     "completion": (["bash"], 16, 50),
 }
 """Of each verb in examples/nexus: words, how many modules of ours it may load, and how many in all, whose number differs a little with

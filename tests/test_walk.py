@@ -43,6 +43,7 @@ CALLS: dict[str, dict[str, int]] = {
     "serve": {"": 2},
     "top": {"": 2},
     "mcp": {"": 2},
+    "agent": {"": 2},
     "completion": {"bash": 0, "zsh": 0, "fish": 0, "": 2, "bahs": 2},
     "catalog": {"5432": 0, "nothing-is-called-so": 1},
 }

@@ -200,6 +200,21 @@ class Event(Record):
     listener: Listener
 
 
+class AgentEvent(Record):
+    """What the agent of a host saw or did, `when` seconds since the epoch.
+
+    `kind` is "began", "published" (with the `count` of listeners), "lost" (the host's place in the store, for it was not heard), "claimed",
+    "taken" or "ended" (what became of a `lease` that was lost with it), "waiting", "unreachable", "back" (the store), "gone" (the end).
+    """
+
+    kind: str
+    when: float
+    host: str
+    message: str
+    lease: Lease | None = None
+    count: int | None = None
+
+
 class Past(Record):
     """Something that is known of who held a port before.
 

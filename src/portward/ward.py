@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from portward.answers import (
+        AgentEvent,
         Changes,
         Check,
         Checkup,
@@ -122,6 +123,24 @@ class Portward:
             for reading, events in watched:
                 record(events)
                 yield reading, events
+
+    def agent(self, is_over: Callable[[], bool], *, ttl: float = 60.0) -> Iterator[AgentEvent]:
+        """Keeps this host alive in a store of many machines and publishes who listens here, until `is_over`; what happens, as it does.
+
+        `ttl` is how long the host counts as alive without a word, in seconds. Raises UsageError for a store of one machine, Unavailable
+        where another machine is alive under this host's id. An unreachable store is told, and waited for.
+        """
+        from portward.sockets import open_reader
+        from portward.verbs import host_agent, looking
+
+        reader = open_reader(narrate=self._narrate)
+        live = Live(reader, self.environment, self._narrate)
+
+        def look() -> Reading:
+            return looking.ls(live, self.declared, (), udp=True, all_netns=False, identify=False)
+
+        agent = host_agent.open_agent(self._leasing().store, self.environment, reader, look, self._clock, ttl)
+        return agent.run(is_over)
 
     def identify(self, *targets: str, seconds: float | None = None) -> tuple[Identity, ...]:
         """Which service answers at each target, and its version; all are asked at once, each for `seconds` at most (1.5 by default).

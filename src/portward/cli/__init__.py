@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "wait": ("reach", "until targets take connections, answer, or are what they should be"),
     "explain": ("explain", "why an error says that a port is taken, refused or not to be had"),
     "doctor": ("doctor", "why can this not be reached? and: is the lease store sound?"),
+    "agent": ("agent", "keeps this host in a store of many machines, and publishes who listens here"),
     "mcp": ("mcp", "the verbs for coding agents, by the Model Context Protocol"),
     "completion": ("completion", "scripts by which bash, zsh and fish complete, live ports included"),
     "serve": ("serve", "the dashboard in the browser: who listens, the project, and its changes"),

@@ -169,6 +169,17 @@ class EtcdStore:
 
         return self._each(tuple(leases), "renew a lease", lengthen)
 
+    def attach(self, leases: Iterable[Lease], lifeline: int) -> None:
+        """Lets leases end with an etcd lease, or with none (0)."""
+
+        def change(draft: Draft, some: Sequence[Lease]) -> list[Lease]:
+            standing = [entry for lease in some if (entry := draft.standing(lease))]
+            for entry in standing:
+                draft.extend(entry, entry.lease, lifeline)
+            return [entry.lease for entry in standing]
+
+        self._each(tuple(leases), "attach a lease", change)
+
     def _kept_alive(self, lifeline: int, ttl: float) -> int:
         """The etcd lease, for its whole time anew, or a longer one where that is too short; 0 if it has ended, and its keys with it."""
         lasts = self.gateway.keep_alive(lifeline) if lifeline else 0

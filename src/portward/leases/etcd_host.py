@@ -12,6 +12,7 @@ from base64 import b64encode
 
 from portward.errors import Unavailable
 from portward.leases import _etcd_gateway, _etcd_records, _etcd_trouble
+from portward.model import LeaseKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,13 @@ class Presence:
                     hint="is it a copy of that machine? Remove its host.json, and give it a machine id of its own",
                 )
             if gateway.transact([_etcd_gateway.is_as_read(kv)], [self._put("a", self._value)]).succeeded:
+                self._store.attach(self._processes(), self.lifeline)
                 return
+
+    def _processes(self) -> Iterator[Lease]:
+        """This host's leases of one process each: they end with the host."""
+        leases = (each.lease for each in self._store.entries(self._site.host))
+        return (lease for lease in leases if lease.kind is LeaseKind.PROCESS)
 
     def keep(self) -> bool:
         """Lets the host live for its time anew. False if that is over: what was attached to it is gone."""
@@ -78,11 +85,12 @@ class Presence:
             return False
 
     def attached(self) -> Iterator[Lease]:
-        """This host's leases that end with it."""
+        """This host's leases that end with its place in the store."""
         return (each.lease for each in self._store.entries(self._site.host) if each.kv.lifeline == self.lifeline)
 
     def end(self, facts: Facts) -> None:
-        """Says when the host was seen last, and ends its etcd lease and all that is attached to it."""
+        """Says when the host was seen last, and ends its place in the store. Its leases stay: it is the agent that ends, not the machine."""
+        self._store.attach(self.attached(), 0)
         self._store.gateway.transact([self._is_ours()], [self._put("h", _etcd_records.dumped(facts), lasting=True)])
         self._store.gateway.call("lease/revoke", {"ID": str(self.lifeline)})
 
