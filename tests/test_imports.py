@@ -23,6 +23,7 @@ ALLOWED = {
     "wording": {"model"},
     "arguments": {"errors", "model", "wording"},
     "evidence": {"model"},
+    "wire": {"model"},
     "formats": {"arguments", "errors", "model", "wording"},
     "occupancy": {"model", "wording"},
     "remedies": {"model", "wording"},
@@ -100,12 +101,12 @@ ALLOWED = {
         "leasing", "live", "looking", "model", "ownership", "preflight", "privileges", "probes", "rules", "sockets", "starting",
         "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "workspace",
     },
-    "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wording"},
+    "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wire", "wording"},
     "cli": {
         "answers", "arguments", "conventions", "errors", "formats", "leasing", "model", "render", "serve", "stops", "ward",
         "wording",
     },
-    "serve": {"answers", "arguments", "conventions", "errors", "model", "render", "stops", "ward", "wording"},
+    "serve": {"answers", "arguments", "conventions", "errors", "model", "render", "stops", "ward", "wire", "wording"},
     "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
     "pytest_plugin": {"testing"},
@@ -127,6 +128,7 @@ PURE = {
     "servers",
     "stops",
     "symptoms",
+    "wire",
 }
 IMPURE_MODULES = {"os", "socket", "sqlite3", "subprocess", "time", "pathlib", "asyncio", "threading", "shutil"}
 LOWEST = {"arguments", "errors", "evidence", "model", "records", "wording"}

@@ -5,6 +5,7 @@ Absent is null, ports are integers, times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
+from portward import wire
 from portward.model import Severity, State, is_complete
 from portward.wording import shown
 
@@ -35,12 +36,10 @@ if TYPE_CHECKING:
         Finding,
         Fix,
         Identity,
-        Lease,
         Link,
         Listener,
         Location,
         PortSpec,
-        Process,
         Reading,
         Skipped,
     )
@@ -59,7 +58,7 @@ def dump(document: Document) -> str:
 
 def ls(reading: Reading) -> Document:
     return {
-        "listeners": [listener(row) for row in reading.listeners],
+        "listeners": [wire.listener(row) for row in reading.listeners],
         "skipped": _skipped(reading.skipped),
         "complete": reading.complete,
     }
@@ -67,7 +66,7 @@ def ls(reading: Reading) -> Document:
 
 def event(event: Event) -> Document:
     """A line of `ls --watch`."""
-    return {"event": event.kind, "time": _time(event.when), "listener": listener(event.listener)}
+    return {"event": event.kind, "time": wire.moment(event.when), "listener": wire.listener(event.listener)}
 
 
 def who(answer: WhoAnswer) -> Document:
@@ -88,8 +87,8 @@ def check(answer: Check) -> Document:
                 "address": row.endpoint.address or None,
                 "available": row.available,
                 "refusal": str(row.refusal) if row.refusal else None,
-                "listeners": [listener(each) for each in row.listeners],
-                "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
+                "listeners": [wire.listener(each) for each in row.listeners],
+                "lease": wire.lease(row.lease, _is_live(row.listeners)) if row.lease else None,
             }
             for row in answer.ports
         ],
@@ -102,7 +101,7 @@ def check(answer: Check) -> Document:
     if answer.project is not None:
         document |= {"project": answer.project.name, "root": answer.project.root}
         document["services"] = [_service(report) for report in answer.services]
-        document["elsewhere"] = [listener(row) for row in answer.elsewhere]
+        document["elsewhere"] = [wire.listener(row) for row in answer.elsewhere]
     return document
 
 
@@ -142,7 +141,7 @@ def changes(answer: Changes) -> Document:
 
 def leases(answer: Granted) -> Document:
     return {
-        "leases": [_lease(lease, lease.port in answer.live) for lease in answer.leases],
+        "leases": [wire.lease(lease, lease.port in answer.live) for lease in answer.leases],
         "remarks": list(answer.remarks),
     }
 
@@ -150,25 +149,6 @@ def leases(answer: Granted) -> Document:
 def _is_live(rows: Iterable[Listener]) -> bool:
     """Whether anybody has the port that the rows are on, here and now."""
     return any(row.netns is None and row.state is not State.CLAIMED for row in rows)
-
-
-def _lease(lease: Lease, live: bool) -> Document:
-    holder = lease.holder
-    return {
-        "host": lease.host,
-        "netns": lease.netns or None,
-        "transport": str(lease.transport),
-        "port": lease.port,
-        "service": f"{holder.service}:{holder.instance}" if holder.instance else holder.service,
-        "project": holder.project,
-        "worktree": holder.worktree,
-        "kind": str(lease.kind),
-        "preferred": lease.preferred,
-        "state": "live" if live else "idle",
-        "token": lease.token,
-        "granted": _time(lease.granted),
-        "expires": _time(lease.expires),
-    }
 
 
 def explain(answer: Explanation) -> Document:
@@ -182,7 +162,7 @@ def explain(answer: Explanation) -> Document:
                 "transport": str(diagnosis.symptom.transport),
                 "cause": diagnosis.cause,
                 "evidence": list(diagnosis.evidence),
-                "holders": [listener(row) for row in diagnosis.holders],
+                "holders": [wire.listener(row) for row in diagnosis.holders],
                 "fixes": [_fix(fix) for fix in diagnosis.fixes],
                 "tool": diagnosis.symptom.tool,
                 "line": diagnosis.symptom.line,
@@ -198,7 +178,7 @@ def explain(answer: Explanation) -> Document:
 def verify(answer: Sequence[Verified]) -> Document:
     return {
         "ports": [
-            {"port": row.port, "whose": row.whose, "listeners": [listener(each) for each in row.listeners]}
+            {"port": row.port, "whose": row.whose, "listeners": [wire.listener(each) for each in row.listeners]}
             for row in answer
         ]
     }
@@ -227,7 +207,7 @@ def kill(answer: Killed, *, dry_run: bool = False) -> Document:
                 "port": after.port,
                 "transport": str(after.transport),
                 "free": not after.listeners,
-                "listeners": [listener(row) for row in after.listeners],
+                "listeners": [wire.listener(row) for row in after.listeners],
                 "by": after.by,
             }
             for after in answer.ports
@@ -309,89 +289,24 @@ def _skipped(skipped: Iterable[Skipped]) -> list[Document]:
     return [{"what": entry.what, "reason": entry.reason} for entry in skipped]
 
 
-def listener(row: Listener) -> Document:
-    container = row.container
-    return {
-        "transport": str(row.transport),
-        "address": row.endpoint.address or "::",  # every address of both families, as a dual-stack socket has it
-        "port": row.port,
-        "state": str(row.state),
-        "v6only": row.endpoint.v6only if row.endpoint.address else False,
-        "user": row.user,
-        "owners": str(row.owners),
-        "processes": [_process(process) for process in row.processes],
-        "container": None
-        if container is None
-        else {
-            "id": container.id,
-            "name": container.name,
-            "image": container.image,
-            "project": container.project,
-            "service": container.service,
-            "target": container.target,
-            "status": container.status,
-            "folder": container.folder,
-        },
-        "netns": row.netns,
-        "project": row.project,
-        "service": row.service,
-        "note": row.note,
-        **({"identity": _identity(row.identity)} if row.identity else {}),
-    }
-
-
 def identify(answers: Sequence[Identity]) -> Document:
     """One target's answer as the document itself, several as a list."""
-    return _identity(answers[0]) if len(answers) == 1 else {"targets": [_identity(answer) for answer in answers]}
-
-
-def _identity(answer: Identity) -> Document:
-    endpoint = answer.endpoint
-    return {
-        "target": answer.target,
-        "service": answer.service,
-        "version": answer.version,
-        "confidence": answer.confidence,
-        "evidence": list(answer.evidence),
-        "by": answer.by,
-        "answers": answer.answers,
-        "address": endpoint.address if endpoint else None,
-        "port": endpoint.port if endpoint else None,
-        "customary": list(answer.customary),
-    }
+    return (
+        wire.identity(answers[0]) if len(answers) == 1 else {"targets": [wire.identity(answer) for answer in answers]}
+    )
 
 
 def wait(answer: Waited) -> Document:
     return {"ready": list(answer.ready), "waiting": list(answer.waiting), "seen": dict(answer.seen)}
 
 
-def _process(process: Process) -> Document:
-    return {
-        "pid": process.pid,
-        "name": process.name,
-        "command": list(process.command),
-        "user": process.user,
-        "cwd": process.cwd,
-        "started": _time(process.started),
-        "unit": process.unit,
-    }
-
-
-def _time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _who(row: Who) -> Document:
     return {
         "port": row.port,
         "transport": str(row.transport),
-        "listeners": [listener(each) for each in row.listeners],
-        "ancestry": [[_process(process) for process in chain] for chain in row.ancestry],
-        "lease": _lease(row.lease, _is_live(row.listeners)) if row.lease else None,
+        "listeners": [wire.listener(each) for each in row.listeners],
+        "ancestry": [[wire.process(process) for process in chain] for chain in row.ancestry],
+        "lease": wire.lease(row.lease, _is_live(row.listeners)) if row.lease else None,
         "declared": [_location(place) for place in row.declared],
         "customary": list(row.customary),
         "fixes": [_fix(fix) for fix in row.fixes],
@@ -401,7 +316,7 @@ def _who(row: Who) -> Document:
 
 def _past(past: Past) -> Document:
     return {
-        "time": _time(past.when),
+        "time": wire.moment(past.when),
         "what": past.what,
         "by": past.by,
         "who": past.who,
@@ -434,7 +349,7 @@ def _finding(finding: Finding) -> Document:
         "port": finding.port,
         "transport": str(finding.transport) if finding.transport else None,
         "locations": [_location(place) for place in finding.locations],
-        "holders": [*map(listener, finding.holders), *(_lease(lease, False) for lease in finding.leases)],
+        "holders": [*map(wire.listener, finding.holders), *(wire.lease(lease, False) for lease in finding.leases)],
         "hint": finding.hint,
         "fixes": [_fix(fix) for fix in finding.fixes],
     }
@@ -490,5 +405,5 @@ def _port(report: PortReport) -> Document:
         "state": str(report.state) if report.state else None,
         "bound": [{"host_ip": endpoint.address or None, "port": endpoint.port} for endpoint in report.bound],
         "sign": report.sign,
-        "lease": _lease(report.lease, _is_live(report.holders)) if report.lease else None,
+        "lease": wire.lease(report.lease, _is_live(report.holders)) if report.lease else None,
     }

@@ -8,6 +8,7 @@ from collections import deque
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from portward import wire
 from portward.errors import PortwardError
 from portward.render import documents
 
@@ -149,5 +150,5 @@ def _keyed(rows: tuple[Listener, ...]) -> list[tuple[str, News]]:
     for row in rows:
         name = f"{row.transport} {row.endpoint} {row.netns or ''}"
         same = sum(key.startswith(f"{name} #") for key in found) if f"{name} #0" in found else 0
-        found[f"{name} #{same}"] = documents.listener(row)
+        found[f"{name} #{same}"] = wire.listener(row)
     return list(found.items())
