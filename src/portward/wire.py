@@ -9,10 +9,7 @@ from __future__ import annotations
 from portward.model import (
     Container,
     Endpoint,
-    Holder,
     Identity,
-    Lease,
-    LeaseKind,
     Listener,
     Owners,
     Process,
@@ -26,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from portward.model import Lease
 
     Document = dict[str, Any]
 
@@ -205,6 +204,8 @@ def _identity(value: object) -> Identity:
 
 def read_lease(value: object) -> tuple[Lease, bool]:
     """The lease that a dictionary tells of, and whether somebody has its port. Raises Malformed."""
+    from portward.model import Holder, Lease, LeaseKind
+
     row = _mapping(value, "a lease")
     service, _, instance = _text(row, "service").partition(":")
     try:
