@@ -110,3 +110,19 @@ def test_what_is_too_long_is_cut() -> None:
     found = wire.read_listener(wire.listener(row))
     assert (len(found.processes), len(found.processes[0].command)) == (wire.MOST, wire.MOST)
     assert len(found.processes[0].name) == wire.LONGEST
+
+
+@given(st.lists(listeners, max_size=3))
+def test_unread_listeners_are_read_when_they_are_looked_at(rows: list[Listener]) -> None:
+    """All of them, or those of some ports; their number without a look."""
+    unread = wire.Unread(json.dumps([wire.listener(row) for row in rows]), len(rows))
+    assert (len(unread), list(unread)) == (len(rows), rows)
+    wanted = {row.port for row in rows[:1]}
+    assert list(unread.on(wanted)) == [row for row in rows if row.port in wanted]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[5]", "[" * 100_000, b"\xff", '[{"port": 80}]'])
+def test_unread_garbage_is_refused_when_it_is_looked_at(text: str | bytes) -> None:
+    """Whatever was published as a host's listeners and is none."""
+    with pytest.raises(wire.Malformed):
+        list(wire.Unread(text, 1))

@@ -21,7 +21,7 @@ from portward.model.live import LAST_PORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any
 
     from portward.model import Lease
@@ -38,6 +38,38 @@ MOST = 1000
 
 class Malformed(ValueError):
     """A value that is not what it is said to be."""
+
+
+class Unread:
+    """Another machine's listeners, in the JSON text that they came in. Their number is told; each look reads them anew.
+
+    There may be hundreds of thousands in a fleet, and an answer shows a few. `text` is a list of LISTENERs, `count` how many
+    there are said to be.
+    """
+
+    def __init__(self, text: bytes | str, count: int) -> None:
+        self._text = text
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Listener]:
+        return self.on(None)
+
+    def on(self, ports: Collection[int] | None) -> Iterator[Listener]:
+        """Those on the given ports, or all. Raises Malformed for what is no list of listeners."""
+        import json
+
+        try:
+            rows = json.loads(self._text)
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"not JSON: {error}") from None
+        if type(rows) is not list:
+            raise Malformed("the listeners are not a list")
+        for row in rows:
+            if ports is None or (type(row) is dict and type(row.get("port")) is int and row["port"] in ports):
+                yield read_listener(row)
 
 
 def listener(row: Listener) -> Document:
