@@ -38,6 +38,7 @@ ALLOWED = {
     "causes": {"evidence", "model", "packets", "remedies", "wording"},
     "stops": {"model", "wording"},
     "engine": {"errors", "model", "wording"},
+    "remote": {"errors", "model", "wording"},
     "containers": {"engine", "errors", "evidence", "model", "wording"},
     "reach": {"evidence", "model"},
     "sockets": {"engine", "errors", "model", "wording"},
@@ -51,6 +52,11 @@ ALLOWED = {
     "configuration": {"catalog", "errors", "formats", "model", "rules", "workspace"},
     "live": {"catalog", "engine", "errors", "model", "sockets", "wording", "workspace"},
     "declared": {"catalog", "change", "configuration", "errors", "formats", "generated", "journal", "model", "workspace"},
+    "hosts": {"errors", "model", "remote", "wire", "wording"},
+    "fleet": {
+        "answers", "arguments", "catalog", "declared", "errors", "formats", "hosts", "leased", "live", "looking", "model", "remote",
+        "rules", "survey", "wire", "wording",
+    },
     "leased": {"errors", "leases", "live", "model", "workspace"},
     "looking": {
         "answers", "arguments", "catalog", "declared", "history", "identifying", "leased", "live", "model", "probes", "remedies",
@@ -97,14 +103,14 @@ ALLOWED = {
     },
     "ward": {
         "agents", "answers", "arguments", "catalog", "change", "changing", "composing", "conventions", "declared", "errors",
-        "evidence", "examining", "explaining", "filling", "finding", "githook", "history", "identifying", "leased", "leases",
-        "leasing", "live", "looking", "model", "ownership", "preflight", "privileges", "probes", "rules", "sockets", "starting",
+        "evidence", "examining", "explaining", "filling", "finding", "fleet", "githook", "history", "identifying", "leased", "leases",
+        "hosts", "leasing", "live", "looking", "model", "ownership", "preflight", "privileges", "probes", "remote", "rules", "sockets", "starting",
         "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "workspace",
     },
     "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wire", "wording"},
     "cli": {
-        "answers", "arguments", "conventions", "errors", "formats", "leasing", "model", "render", "serve", "stops", "ward",
-        "wording",
+        "answers", "arguments", "conventions", "errors", "fleet", "formats", "leasing", "model", "render", "serve", "stops",
+        "ward", "wording",
     },
     "serve": {"answers", "arguments", "conventions", "errors", "model", "render", "stops", "ward", "wire", "wording"},
     "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},

@@ -4,7 +4,7 @@ Conventions: ports are `int`, absent is `None`, addresses are numeric text as th
 since the Unix epoch (UTC), paths inside a project are relative to its root with `/` between the parts, and lines and
 columns start at 1 and count code points.
 
-One module for each of the four truths, and one for what is judged of them. All nouns are imported from here; a module is loaded with
+One module for each of the four truths, one for those of many machines, and one for what is judged of them. All nouns are imported from here; a module is loaded with
 the first of its nouns that somebody asks for (PEP 562): most verbs need few of them, and making a class takes time.
 """
 
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portward.model.customary import *
     from portward.model.declared import *
+    from portward.model.fleet import *
     from portward.model.judged import *
     from portward.model.leased import *
     from portward.model.live import *
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _NOUNS = {
     "customary": "Custom Fingerprint System",
     "declared": "ChangeSet ComposeOptions Edit Link Location PortSpec Project Role Service Side Span",
+    "fleet": "HostReport RemoteHost",
     "judged": "Diagnosis Finding Fix Ignore Kind Pin PortState Settings Severity Snapshot Symptom Verdict",
     "leased": "Holder Lease LeaseKind PortRequest ProcessId Reclaimed Site StoreCheck",
     "live": "ANY LAST_PORT Container ContainerPolicy Endpoint Identity Listener Owners PortRange Process Publication Reading Refusal Skipped State Transport is_complete",
