@@ -57,6 +57,9 @@ class Unread:
     def __iter__(self) -> Iterator[Listener]:
         return self.on(None)
 
+    def __contains__(self, row: object) -> bool:
+        return any(each == row for each in self)
+
     def on(self, ports: Collection[int] | None) -> Iterator[Listener]:
         """Those on the given ports, or all. Raises Malformed for what is no list of listeners."""
         import json

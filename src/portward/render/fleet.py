@@ -112,9 +112,9 @@ def ls(answer: FleetReading, queries: Sequence[str]) -> Iterator[str]:
     rows = answer.rows
     count = sum(len(report.listeners) for report in hosts.reports) if rows is None else len(rows)
     on = len({report.host for report, _ in rows}) if rows else 0
-    matching = f" match {' '.join(queries)}, on {_hosts(on)}" if queries else ""
+    matching = f" match{'es' * (count == 1)} {' '.join(queries)}, on {_hosts(on)}" if queries else ""
     yield f"{_summary(hosts)}; {count} listener{'s' * (count != 1)}{matching}"
-    yield from _unusual(hosts)
+    yield from () if queries else _each(hosts)
     if rows:
         yield ""
         head = ("HOST", "SEEN", "PORT", "ADDRESS", "HELD BY", "USER", "PROJECT", "COMMAND")
@@ -172,13 +172,15 @@ def who(answer: FleetWho) -> Iterator[str]:
 def check(answer: FleetCheck, paint: Paint, full: bool = False) -> Iterator[str]:
     """The verdict, each finding with its host, then every host."""
     yield _fit(answer) if answer.project else _free(answer)
-    told = [(report, finding) for report, finding in answer.findings if full or finding.severity is not Severity.NOTE]
-    for report, finding in told[:MOST_ROWS]:
+    worth = [(report, finding) for report, finding in answer.findings if full or finding.severity is not Severity.NOTE]
+    for report, finding in worth[:MOST_ROWS]:
         yield ""
         yield from judgement(finding.replace(message=f"{shown(report.name, 30)}: {finding.message}"), paint)
-    yield from _more(len(told))
+    yield from _more(len(worth))
     yield ""
     yield from _fits(answer) if answer.project else _ports(answer)
+    told = "Other hosts are judged" if answer.hosts.own else "These hosts are judged"
+    yield f"{told} by what they say of themselves, as old as is shown; no bind was tried there."
     yield from _not_seen(answer.hosts)
 
 
@@ -208,7 +210,6 @@ def _fits(answer: FleetCheck) -> Iterator[str]:
             rows.append([shown(report.name, 30), _seen(report, answer.hosts), word])
     yield from table(("HOST", "SEEN", "FITS"), rows[:MOST_ROWS]) if rows else ()
     yield from _more(len(rows))
-    yield "Of other hosts it is told by what they said last; only this machine was asked by a bind."
 
 
 def _free(answer: FleetCheck) -> str:
@@ -250,7 +251,6 @@ def leases(answer: FleetLeases) -> Iterator[str]:
     """The leases of all hosts."""
     count = len(answer.leases)
     yield f"{_summary(answer.hosts)}; {count} lease{'s' * (count != 1)}"
-    yield from _unusual(answer.hosts)
     if answer.leases:
         yield ""
         cells = [
@@ -278,24 +278,15 @@ def _summary(hosts: Hosts) -> str:
     return f"{_hosts(len(states))}: {', '.join(words) or 'none'}{oldest}"
 
 
-def _unusual(hosts: Hosts) -> Iterator[str]:
-    """Of few hosts all, of many those that are not live."""
-    few = len(hosts.reports) <= MOST_HOSTS
-    rows = [
-        [
-            shown(report.name, 30),
-            _seen(report, hosts),
-            str(len(report.listeners)) if report.alive else "",
-            shown(report.problem or "", 60),
-        ]
-        for report in hosts.reports
-        if few or not report.alive or report.problem
-    ]
-    if rows and len(hosts.reports) > 1:
+def _each(hosts: Hosts) -> Iterator[str]:
+    """How many listeners each of a few hosts has, and when it was heard. Of many, only those that are not live are named, as not seen."""
+    if 1 < len(hosts.reports) <= MOST_HOSTS:
+        rows = (
+            [shown(report.name, 30), _seen(report, hosts), str(len(report.listeners)) if report.alive else ""]
+            for report in hosts.reports
+        )
         yield ""
-        yield from table(("HOST", "SEEN", "LISTENERS", "TROUBLE"), rows[:MOST_HOSTS], right=(2,))
-        if len(rows) > MOST_HOSTS:
-            yield f"and {len(rows) - MOST_HOSTS} more hosts that are not live: --json has all"
+        yield from table(("HOST", "SEEN", "LISTENERS"), rows, right=(2,))
 
 
 def _seen(report: HostReport, hosts: Hosts) -> str:

@@ -8,7 +8,7 @@ from portward import wire
 from portward.errors import Unavailable
 from portward.model import HostReport, Skipped
 from portward.records import Record
-from portward.wording import shown
+from portward.wording import age, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Published:
         own, unseen = self._own(udp)
         others = sorted((each for each in self._reports() if each.host != own.host), key=lambda each: each.name)
         reports = (own, *others)
-        silent = (Skipped(shown(each.name), why) for each in reports if (why := _silence(each)))
+        silent = (Skipped(shown(each.name), why) for each in reports if (why := self._silence(each)))
         promised = tuple((lease.host, lease, None) for lease in self._leases()) if leases else ()
         return Heard(reports, (*silent, *unseen), promised, own.host, self._site.netns)
 
@@ -75,12 +75,11 @@ class Published:
             return report.replace(problem=error.message), ()
         return report.replace(listeners=reading.listeners), reading.skipped
 
-
-def _silence(report: HostReport) -> str | None:
-    """Why a report tells nothing of now."""
-    if report.problem:
-        return report.problem
-    return None if report.alive else "its agent is not heard any more"
+    def _silence(self, report: HostReport) -> str | None:
+        """Why a report tells nothing of now."""
+        if report.problem:
+            return report.problem
+        return None if report.alive else f"its agent has not been heard for {age(self._clock() - report.seen)}"
 
 
 class Asked:
@@ -120,7 +119,7 @@ class Asked:
     ) -> tuple[HostReport, tuple[Any, ...], list[Skipped]]:
         """A host, the rows that it told, and what it could not see; a document that cannot be read is a problem like any other."""
         report = HostReport(told.host.name, told.host.name, "", self._clock(), True)
-        problem = f"{told.problem}; {told.hint}" if told.hint else told.problem
+        problem = told.problem
         if told.document is not None:
             try:
                 rows = tuple(map(read, _rows(told.document, key)))
@@ -132,7 +131,8 @@ class Asked:
                 )
             except wire.Malformed as error:
                 problem = f"it answered what is no answer of portward: {shown(str(error))}"
-        return report.replace(alive=False, problem=problem), (), [Skipped(shown(report.name), str(problem))]
+        reason = f"{problem}; {told.hint}" if told.hint else str(problem)
+        return report.replace(alive=False, problem=problem), (), [Skipped(shown(report.name), reason)]
 
 
 def _rows(document: Mapping[str, Any], key: str) -> list[Any]:
