@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Endpoint,
         Finding,
         Fix,
+        HostReport,
         Ignore,
         Lease,
         Listener,
@@ -326,6 +327,78 @@ class Waited(Record):
     ready: tuple[str, ...]
     waiting: tuple[str, ...]
     seen: Mapping[str, str] = {}
+
+
+class Hosts(Record):
+    """Many hosts as they were heard: what could not be seen of them, and now (seconds since the epoch), which their ages are told by.
+
+    `own` is the host that is this machine, where it is among them: looked at itself, not asked.
+    """
+
+    reports: tuple[HostReport, ...]
+    skipped: tuple[Skipped, ...]
+    now: float
+    own: str | None = None
+
+    @staticmethod
+    def state(report: HostReport) -> str:
+        """Whether a host was heard of late ("live"), long ago ("gone"), or not at all ("unreachable")."""
+        if report.alive:
+            return "live"
+        return "unreachable" if report.problem else "gone"
+
+
+class FleetReading(Record):
+    """What `ls` found on many hosts. `rows` are None where there are more than were asked for."""
+
+    hosts: Hosts
+    rows: tuple[tuple[HostReport, Listener], ...] | None
+
+
+class HostPort(Record):
+    """One port of one host. `available` is whether a new socket would be given it, None where that is not known.
+
+    `by` says what tells it: "bind" on this machine, "published" for another's own word of who listens, None where it says nothing.
+    """
+
+    report: HostReport
+    endpoint: Endpoint
+    listeners: tuple[Listener, ...]
+    lease: Lease | None = None
+    available: bool | None = None
+    by: str | None = None
+
+
+class FleetWho(Record):
+    """What `who` found: the ports that were asked for, and a row for each host where somebody has one, or was promised it."""
+
+    hosts: Hosts
+    asked: tuple[Endpoint, ...]
+    ports: tuple[HostPort, ...]
+
+
+class FleetCheck(Record):
+    """What `check` found on many hosts: a row for each port that was asked for and each host, or whether a project fits.
+
+    `fits` tells that by the id of each host, None where it is not known. Each finding is with the host that it is about.
+    """
+
+    hosts: Hosts
+    ports: tuple[HostPort, ...]
+    findings: tuple[tuple[HostReport, Finding], ...]
+    project: Project | None = None
+    fits: Mapping[str, bool | None] = {}
+
+    def worst(self) -> Severity | None:
+        """The severity of the worst finding, or None."""
+        return max((finding.severity for _, finding in self.findings), key=lambda severity: severity.rank, default=None)
+
+
+class FleetLeases(Record):
+    """The leases of many hosts: the host's name, the lease, whether somebody has its port (None: not known)."""
+
+    hosts: Hosts
+    leases: tuple[tuple[str, Lease, bool | None], ...]
 
 
 def _holders(services: Iterable[ServiceReport]) -> Iterator[Listener]:

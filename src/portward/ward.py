@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
+    from portward.truths.hosts import Hosts
     from portward.truths.leased import Leased
     from portward.verbs.composing import Composer
+    from portward.verbs.fleet import Fleet
     from portward.verbs.leasing import Granted, Leasing
     from portward.workspace import Checkout, Files
 
@@ -104,6 +106,36 @@ class Portward:
         from portward.verbs import looking
 
         return looking.ls(self.live, self.declared, queries, udp=udp, all_netns=all_netns, identify=identify)
+
+    def fleet(self, hosts: Sequence[str] = (), *, inventories: Sequence[str] = ()) -> Fleet:
+        """The verbs `ls`, `who`, `check` and `leases` over many hosts, as methods of what is returned.
+
+        `hosts` (`[USER@]HOST`) and the hosts of `inventories` (`FILE[:GROUP]`, Ansible's) are asked over SSH; without any, the hosts are those
+        whose agents publish to the fleet's store. Raises UsageError for what is no host, or where the store is this machine's alone.
+        """
+        from portward.truths.hosts import Asked, Published
+        from portward.verbs.fleet import Fleet, targets
+
+        source: Hosts
+        if hosts or inventories:
+            from portward import remote
+
+            named, skipped = targets(hosts, inventories)
+            source = Asked(
+                lambda words: remote.ask(named, words, self.environment, self._narrate), skipped, self._clock
+            )
+        else:
+            from portward.leases import here
+
+            store = self._leasing().store
+            if not store.is_shared:
+                raise UsageError(
+                    f"the lease store {store.address} is this machine's alone: no other host publishes to it",
+                    hint="PORTWARD_STORE=etcd://… for a fleet, or --host USER@HOST to ask over SSH",
+                )
+            reports = store.reports  # type: ignore[attr-defined]
+            source = Published(here.site(), reports, store.leases, lambda udp: self.ls(udp=udp), self._clock)
+        return Fleet(source, self.live, self.declared, self._leased().promises, self._clock)
 
     def watch(
         self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from portward.arguments import parse_range
-from portward.cli.terminal import open_ward, paint, show
+from portward.cli.terminal import add_hosts, is_of_many, open_ward, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -64,10 +64,15 @@ def add_leases(parser: Declares) -> None:
     parser.add_argument(
         "--brief", action="store_true", help="this working tree's in a few lines, and what to do: for an agent's start"
     )
+    add_hosts(parser)
 
 
 def leases(arguments: Arguments) -> int:
     """`portward leases`"""
+    if is_of_many(arguments):
+        from portward.cli import fleet
+
+        return fleet.leases(arguments)
     from portward.render import leases as text
 
     if arguments.all and arguments.brief:

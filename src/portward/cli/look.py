@@ -7,7 +7,7 @@ import time
 
 from portward.arguments import parse_port, parse_range
 from portward.cli import printable, say
-from portward.cli.terminal import open_ward, show
+from portward.cli.terminal import add_hosts, is_of_many, open_ward, show
 from portward.errors import InvalidPort, UsageError
 from portward.model import LAST_PORT, Transport
 
@@ -22,10 +22,15 @@ def add_ls(parser: Declares) -> None:
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
     parser.add_argument("--identify", action="store_true", help="ask each TCP listener which service it is")
     parser.add_argument("--watch", action="store_true", help="then tell each start and stop, until interrupted")
+    add_hosts(parser)
 
 
 def ls(arguments: Arguments) -> int:
     """`portward ls`"""
+    if is_of_many(arguments):
+        from portward.cli import fleet
+
+        return fleet.ls(arguments)
     from portward import render
 
     if arguments.watch:
@@ -67,10 +72,15 @@ def add_who(parser: Declares) -> None:
     parser.add_argument("port", nargs="+", metavar="PORT", help="[HOST:]PORT[/udp]")
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
     parser.add_argument("--history", action="store_true", help="also who held it before, as far as Portward looked")
+    add_hosts(parser)
 
 
 def who(arguments: Arguments) -> int:
     """`portward who`"""
+    if is_of_many(arguments):
+        from portward.cli import fleet
+
+        return fleet.who(arguments)
     from portward import render
 
     answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns, history=arguments.history)

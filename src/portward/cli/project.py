@@ -6,7 +6,7 @@ import os
 import sys
 
 from portward.arguments import is_port_argument
-from portward.cli.terminal import open_ward, paint, show
+from portward.cli.terminal import add_hosts, is_of_many, open_ward, paint, show
 from portward.errors import UsageError
 from portward.model import ComposeOptions, Severity
 from portward.ward import Portward
@@ -37,6 +37,7 @@ def add_check(parser: Declares) -> None:
         help="text (default), json, sarif (2.1.0) or github (annotations of GitHub Actions)",
     )
     parser.add_argument("--all-netns", action="store_true", help="every network namespace that may be entered")
+    add_hosts(parser)
     add_compose(parser)
 
 
@@ -47,6 +48,10 @@ def check(arguments: Arguments) -> int:
     if arguments.json and arguments.format in ("sarif", "github"):
         raise UsageError(f"--json and --format {arguments.format} exclude each other")
     arguments.json = arguments.json or arguments.format == "json"
+    if is_of_many(arguments):
+        from portward.cli import fleet
+
+        return fleet.check(arguments, folder_of(arguments))
     answer = _check(arguments)
     if arguments.format in ("sarif", "github"):
         _print_for_ci(answer, arguments.format)
@@ -90,13 +95,13 @@ def glance(arguments: Arguments) -> int:
 
 
 def _check(arguments: Arguments) -> Check:
-    folder = _folder(arguments)
+    folder = folder_of(arguments)
     if arguments.what and folder is None:
         return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
     return open_ward(arguments, folder).check(compose_options(arguments), all_netns=arguments.all_netns)
 
 
-def _folder(arguments: Arguments) -> str | None:
+def folder_of(arguments: Arguments) -> str | None:
     """The one argument of `check`, if it is a folder. Raises UsageError for one that is meant as a folder and is none."""
     if len(arguments.what) != 1:
         return None

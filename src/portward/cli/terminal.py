@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from portward.cli.parser import Arguments
+    from portward.cli.parser import Arguments, Declares
     from portward.render.documents import Document
     from portward.render.text import Paint
 
@@ -21,6 +21,23 @@ def open_ward(arguments: Arguments, folder: str | None = None) -> Portward:
     """The project of `-C`, or of a folder; with `--verbose` each step is told on stderr."""
     narrate = _to_stderr if arguments.verbose else None
     return Portward.open(arguments.directory if folder is None else folder, narrate=narrate)
+
+
+def add_hosts(parser: Declares) -> None:
+    """The options that ask many hosts instead of this machine."""
+    group = parser.add_argument_group("of many hosts")
+    group.add_argument("--fleet", action="store_true", help="every host whose agent publishes to the fleet's store")
+    group.add_argument(
+        "--host", action="append", default=[], metavar="H", help="[USER@]HOST, asked over SSH; may be repeated"
+    )
+    group.add_argument(
+        "--inventory", action="append", default=[], metavar="F", help="the hosts of FILE[:GROUP], an Ansible inventory"
+    )
+
+
+def is_of_many(arguments: Arguments) -> bool:
+    """Whether many hosts are asked about."""
+    return bool(arguments.fleet or arguments.host or arguments.inventory)
 
 
 def _to_stderr(step: str) -> None:

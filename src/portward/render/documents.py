@@ -92,10 +92,10 @@ def check(answer: Check) -> Document:
             }
             for row in answer.ports
         ],
-        "findings": [_finding(finding) for finding in answer.findings],
+        "findings": [finding(each) for each in answer.findings],
         "summary": {"errors": severities.count(Severity.ERROR), "warnings": severities.count(Severity.WARNING)},
         "complete": is_complete(answer.rows, answer.skipped),
-        "ignored": [{**_finding(finding), "reason": ignore.reason} for finding, ignore in answer.ignored],
+        "ignored": [{**finding(each), "reason": ignore.reason} for each, ignore in answer.ignored],
         "skipped": _skipped(answer.skipped),
     }
     if answer.project is not None:
@@ -340,7 +340,8 @@ def _fix(fix: Fix) -> Document:
     return {"title": fix.title, "command": fix.command, "safe": fix.safe}
 
 
-def _finding(finding: Finding) -> Document:
+def finding(finding: Finding) -> Document:
+    """A FINDING of the contract."""
     return {
         "rule": finding.rule,
         "severity": str(finding.severity),

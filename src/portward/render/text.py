@@ -183,7 +183,7 @@ def _check_ports(answer: Check, paint: Paint) -> Iterator[str]:
         if finding is None:
             yield _available(row)
         else:
-            yield from _finding(finding, paint)
+            yield from judgement(finding, paint)
 
 
 def _available(row: PortCheck) -> str:
@@ -209,7 +209,7 @@ def _check_project(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
     for finding in answer.findings:
         if full or finding.severity is not Severity.NOTE:
             yield ""
-            yield from _finding(finding, paint)
+            yield from judgement(finding, paint)
     if ports:
         yield ""
         yield from _services(answer.services)
@@ -260,7 +260,8 @@ def _in_short(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
         yield f"{count} finding{'s are' if count > 1 else ' is'} ignored by the settings"
 
 
-def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
+def judgement(finding: Finding, paint: Paint) -> Iterator[str]:
+    """A finding with its places and every way out."""
     first, *more = wrapped(f"{finding.severity}: {finding.message}", "      ")
     yield first.replace(f"{finding.severity}:", paint(f"{finding.severity}:", str(finding.severity)), 1)
     yield from more

@@ -12,7 +12,7 @@ from portward.model import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from portward.model import Finding, Ignore, Settings, Snapshot
 
@@ -68,8 +68,8 @@ def judge(snapshot: Snapshot) -> tuple[Finding, ...]:
     return verdict(snapshot).findings
 
 
-def verdict(snapshot: Snapshot) -> Verdict:
-    """Every finding of every rule, as severe as the settings say; those that they ignore apart, each with its reason."""
+def verdict(snapshot: Snapshot, only: Collection[str] = NAMES) -> Verdict:
+    """Every finding of every rule, or `only` of some, as severe as the settings say; those that they ignore apart, each with its reason."""
     from portward.rules import unused_ignore
 
     settings = snapshot.settings
@@ -77,6 +77,8 @@ def verdict(snapshot: Snapshot) -> Verdict:
     ignored: list[tuple[Finding, Ignore]] = []
     used: set[Ignore] = set()
     for rule, check in checks().items():
+        if rule not in only:
+            continue
         last = rule == unused_ignore.RULE
         for finding in unused_ignore.check(snapshot, used) if last else check(snapshot):
             ignores = [ignore for ignore in settings.ignores if _matches(ignore, finding)]

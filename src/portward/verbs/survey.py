@@ -20,18 +20,16 @@ def snapshot_of(
 ) -> Snapshot:
     """Who holds what, who was promised what, and which binds are refused, of all that a project asks for. `taken` is now, in seconds."""
     from portward import catalog
-    from portward.occupancy import endpoints
 
-    claims = [spec for service in project.services for spec in service.claims]
-    wanted = [endpoint for spec in claims for endpoint in endpoints(spec)]
-    udp = any(endpoint.transport is Transport.UDP for endpoint in wanted)
+    asked = wanted(project)
+    udp = any(endpoint.transport is Transport.UDP for endpoint in asked)
     reading = live.read(udp=udp, all_netns=all_netns)
-    refusals = {endpoint: refusal for endpoint in wanted if (refusal := live.refusal(endpoint)) is not None}
+    refusals = {endpoint: refusal for endpoint in asked if (refusal := live.refusal(endpoint)) is not None}
     connections, lingering = _behind(live, reading, refusals, udp)
     for endpoint in lingering:
         del refusals[endpoint]
     reading = reading.replace(listeners=(*reading.listeners, *connections))
-    ports = {endpoint.port for endpoint in wanted}
+    ports = {endpoint.port for endpoint in asked}
     rows = tuple(promises.told(live, live.in_detail(row)) if row.port in ports else row for row in reading.listeners)
     if settings.probe:
         rows = _heard(rows, project)
@@ -49,6 +47,13 @@ def snapshot_of(
         leases=promises.leases,
         worktree=promises.worktree,
     )
+
+
+def wanted(project: Project) -> list[Endpoint]:
+    """Every endpoint that the project asks its host for."""
+    from portward.occupancy import endpoints
+
+    return [endpoint for service in project.services for spec in service.claims for endpoint in endpoints(spec)]
 
 
 def _heard(rows: tuple[Listener, ...], project: Project) -> tuple[Listener, ...]:
