@@ -22,11 +22,12 @@ from tests.conftest import need, need_root, port_of, run_code, unmet
 if sys.platform != "linux":
     pytest.skip("Linux alone", allow_module_level=True)
 
-from portward.sockets import _bpf, _btf, _linux, _owners, _pin, _proc, _split
+from portward.sockets import _bpf, _bpf_files, _bpf_kernel, _bpf_tasks, _btf, _linux, _owners, _pin, _proc, _split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
+    from typing import NoReturn
 
     from tests.conftest import Listen, Spawn
 
@@ -59,9 +60,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "portward" / "kernel-offsets"
 
 
-@pytest.fixture
-def answers(cache: Path) -> None:
-    """For tests of what the kernel says: it must be able to."""
+@pytest.fixture(params=["tasks", "files"])
+def answers(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what the kernel says, by each of the two programs: it must be able to."""
     need_root()
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         pytest.skip("this kernel has no type information")
@@ -69,6 +70,12 @@ def answers(cache: Path) -> None:
         _bpf.socket_owners(())
     except _bpf.Unusable as error:
         unmet(f"this kernel runs no BPF iterator for us: {error}")
+    other = "_bpf_tasks.ask" if request.param == "files" else "_bpf_files.told"
+
+    def refused(*_arguments: object) -> NoReturn:
+        raise _bpf.Unusable("the other program is tested")
+
+    monkeypatch.setattr(f"portward.sockets.{other}", refused)
 
 
 @contextmanager
@@ -500,7 +507,8 @@ def test_without_type_information_it_does_not_answer(
 
 def test_the_verifier_says_why_it_refuses_a_program(monkeypatch: pytest.MonkeyPatch, answers: None) -> None:
     """Its log comes with the reason, and to who asks with -v."""
-    monkeypatch.setattr(_bpf, "_program", lambda _offsets: _bpf._nothing()[8:])  # returns what it never set
+    for module, name in ((_bpf_files, "program"), (_bpf_tasks, "_program")):
+        monkeypatch.setattr(module, name, lambda *_: _bpf_kernel.nothing()[8:])  # returns what it never set
     with pytest.raises(_bpf.Unusable, match="refuses the program") as caught:
         _bpf.socket_owners(())
     assert "R0 !read_ok" in caught.value.log

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import struct
 
-ITERATOR = "bpf_iter_task_file"  # the function that stands for the iterator: the number of its type
-MEMBERS = (
+ITERATOR, TASK_ITERATOR = (
+    "bpf_iter_task_file",
+    "bpf_iter_task",
+)  # functions that stand for iterators: the numbers of their types
+MEMBERS = (  # for the program of `_bpf_files`
     "file.f_inode",
     "inode.i_ino",
     "task_struct.group_leader",
@@ -20,7 +23,21 @@ MEMBERS = (
     "pid.level",
     "pid.numbers",
 )
+TASK_MEMBERS = (  # more, for that of `_bpf_tasks`
+    "task_struct.files",
+    "files_struct.fdt",
+    "fdtable.fd",
+    "fdtable.max_fds",
+    "inode.i_mode",
+    "inode.i_sb",
+    "super_block.s_magic",
+)
+STRUCTURES = ("file", "list_head", "task_struct", "upid")
+FUNCTIONS = (TASK_ITERATOR, "bpf_rdonly_cast", "bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy")
+_FUNCS = (ITERATOR, *FUNCTIONS)
+_TYPES = (*STRUCTURES, *FUNCTIONS)
 _BTF = "/sys/kernel/btf/vmlinux"
+_LAYOUT = 2  # of the file
 _LARGEST_OFFSET, _LARGEST_TYPE, _LARGEST_CACHE = 8 * (1 << 15) - 1, 1 << 24, 4096
 
 _STRUCT, _UNION, _FUNC = 4, 5, 12  # BTF_KIND_…
@@ -33,6 +50,8 @@ _SIZES = (
 
 def read() -> dict[str, int]:
     """The offset of each of `MEMBERS` in bits, and the number of `ITERATOR`. Goes into the cache too, if that can be.
+
+    Where this kernel has them all, those of `TASK_MEMBERS`, and the numbers of `STRUCTURES` and `FUNCTIONS`, as well.
 
     Raises OSError, ValueError, LookupError or struct.error where this kernel does not tell.
     """
@@ -74,7 +93,7 @@ def _cache() -> str:
 
 def _kernel() -> str:
     system = os.uname()
-    return f"{system.release} {system.version} {os.stat(_BTF).st_size}"
+    return f"{system.release} {system.version} {os.stat(_BTF).st_size} {_LAYOUT}"
 
 
 def _write_cache(offsets: dict[str, int]) -> None:
@@ -94,52 +113,69 @@ def _write_cache(offsets: dict[str, int]) -> None:
 
 
 def _offsets(btf: bytes) -> dict[str, int]:
-    """Where the members in `MEMBERS` are in their structures, in bits, and the number of `ITERATOR`.
-
-    `btf` is the kernel's type information (Documentation/bpf/btf.rst). Raises ValueError where it has not all of them.
-    """
-    _magic, header, types, types_size, strings, strings_size = struct.unpack_from("<H2xIIIII", btf)
+    """What `read` tells, out of the kernel's type information. Raises ValueError where it has not all that is needed."""
+    _magic, header, _types, _types_size, strings, strings_size = struct.unpack_from("<H2xIIIII", btf)
     text = btf[header + strings : header + strings + strings_size]
-    names = {name: text.index(b"\0" + name.encode() + b"\0") + 1 for name in {*".".join(MEMBERS).split("."), ITERATOR}}
-    wanted = {names[member.partition(".")[0]] for member in MEMBERS}
-    unpack = struct.Struct("<III").unpack_from
-    positions, structures, found = [0], dict[int, list[int]](), dict[str, int]()
+    names = {name: text.find(b"\0" + name.encode() + b"\0") + 1 for name in _names()}
+    positions, numbers = _types_called(btf, {place: name for name, place in names.items() if place})
+    found = {
+        name: numbers[kind, name][0] for kind, name in numbers if name in (_FUNCS if kind == _FUNC else STRUCTURES)
+    }
+    for path in (*MEMBERS, *TASK_MEMBERS):
+        structure, _, name = path.partition(".")
+        for number in numbers.get((_STRUCT, structure), ()):
+            place = _member(btf, positions, positions[number], names[name]) if names[name] else None
+            if place is not None:
+                found[path] = place
+    if not found.keys() >= {*TASK_MEMBERS, *_TYPES}:
+        found = {name: found[name] for name in (*MEMBERS, ITERATOR) if name in found}
+    return _sane(found)
+
+
+def _types_called(btf: bytes, called: dict[int, str]) -> tuple[list[int], dict[tuple[int, str], list[int]]]:
+    """Where each type is told, by its number; and the numbers of the structures and functions with a name, {(kind, name): numbers}."""
+    _magic, header, types, types_size = struct.unpack_from("<H2xIII", btf)
+    unpack = struct.Struct("<II").unpack_from
+    positions, numbers = [0], dict[tuple[int, str], list[int]]()
     position, end = header + types, header + types + types_size
     while position < end:
-        name, info, _ = unpack(btf, position)
+        place, info = unpack(btf, position)
         kind = info >> 24 & 0x1F
-        if kind == _STRUCT and name in wanted:
-            structures.setdefault(name, []).append(position)
-        elif kind == _FUNC and name == names[ITERATOR]:
-            found[ITERATOR] = len(positions)
+        if place in called and kind in (_STRUCT, _FUNC):
+            numbers.setdefault((kind, called[place]), []).append(len(positions))
         positions.append(position)
         once, each = _SIZES[kind]
         position += 12 + once + each * (info & 0xFFFF)
+    return positions, numbers
 
-    def member(structure: int, name: int) -> int | None:
-        _, info, _ = unpack(btf, structure)
-        for place in range(structure + 12, structure + 12 + 12 * (info & 0xFFFF), 12):
-            called, kind, bits = unpack(btf, place)
-            bits &= 0xFFFFFF if info >> 31 else 0xFFFFFFFF
-            if called == name:
-                return int(bits)
-            if not called and unpack(btf, positions[kind])[1] >> 24 & 0x1F in (_STRUCT, _UNION):
-                inner = member(positions[kind], name)
-                if inner is not None:
-                    return int(bits) + inner
-        return None
 
-    for path in MEMBERS:
-        outer, _, inner = path.partition(".")
-        places = (member(structure, names[inner]) for structure in structures.get(names[outer], ()))
-        found.update((path, place) for place in places if place is not None)
-    return _sane(found)
+def _member(btf: bytes, positions: list[int], structure: int, name: int) -> int | None:
+    """How many bits the member of this name is behind the start of a structure, or of one without a name in it."""
+    unpack = struct.Struct("<III").unpack_from
+    _, info, _ = unpack(btf, structure)
+    for place in range(structure + 12, structure + 12 + 12 * (info & 0xFFFF), 12):
+        called, kind, bits = unpack(btf, place)
+        bits &= 0xFFFFFF if info >> 31 else 0xFFFFFFFF
+        if called == name:
+            return int(bits)
+        if not called and unpack(btf, positions[kind])[1] >> 24 & 0x1F in (_STRUCT, _UNION):
+            inner = _member(btf, positions, positions[kind], name)
+            if inner is not None:
+                return int(bits) + inner
+    return None
+
+
+def _names() -> set[str]:
+    """All that is looked for in the kernel's list of names."""
+    return {*".".join((*MEMBERS, *TASK_MEMBERS)).split("."), *_TYPES, ITERATOR}
 
 
 def _sane(offsets: dict[str, int]) -> dict[str, int]:
     """The same. Raises ValueError unless all are there and could be true: that they are, the kernel's verifier looks."""
-    if set(offsets) != {*MEMBERS, ITERATOR} or not 0 < offsets[ITERATOR] < _LARGEST_TYPE:
+    needed = {*MEMBERS, ITERATOR}
+    if offsets.keys() != needed and offsets.keys() != needed | {*TASK_MEMBERS, *_TYPES}:
         raise ValueError("not the offsets of a kernel")
-    if not all(0 <= offsets[name] <= _LARGEST_OFFSET for name in MEMBERS):
-        raise ValueError("not the offsets of a kernel")
+    for name, value in offsets.items():
+        if not (0 <= value <= _LARGEST_OFFSET if "." in name else 0 < value < _LARGEST_TYPE):
+            raise ValueError("not the offsets of a kernel")
     return offsets

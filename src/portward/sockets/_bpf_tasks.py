@@ -1,0 +1,267 @@
+"""The program that the kernel runs once for every task: it goes through the task's table of descriptors by itself.
+
+Several times cheaper than to be called for every open file (`_bpf_files`), where the kernel takes and gives back each of them. It needs
+Linux 6.4, for its loops and casts (kernel/bpf/helpers.c: `bpf_iter_num_new`, `bpf_rdonly_cast`). Nothing is locked: a table is read as it
+stands, under RCU as all iterators of tasks are, and a socket counts only if it is still there after it was looked at.
+
+What is wanted, and what is found, is in the one value of an array map: a bit for the last bits of each wanted inode, so that little that
+is not asked for is told, how many records there are, and the records. The program is loaded for one answer; nobody else runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from portward.sockets import _btf
+from portward.sockets._bpf_kernel import (
+    ADD,
+    ADD_NUMBER,
+    AND_NUMBER,
+    CALL,
+    EXIT,
+    JUMP,
+    JUMP_FROM,
+    JUMP_IF,
+    JUMP_IF_LESS,
+    JUMP_IF_SAME,
+    JUMP_UNLESS,
+    JUMP_UNLESS_SAME,
+    LOAD8,
+    LOAD16,
+    LOAD32,
+    LOAD64,
+    MOVE,
+    SET,
+    SHIFT_LEFT,
+    SHIFT_RIGHT,
+    SHIFT_RIGHT_BY,
+    STORE32,
+    STORE64,
+    Assembler,
+    Unusable,
+    linked,
+    memory,
+    passed,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from portward.sockets._bpf_kernel import Call
+
+_BPF_MAP_CREATE, _BPF_MAP_LOOKUP_ELEM, _BPF_MAP_UPDATE_ELEM = 0, 1, 2
+_BPF_MAP_TYPE_ARRAY = 2
+_BPF_FUNC_GET_CURRENT_TASK = 35
+_META, _TASK = 0, 8  # struct bpf_iter__task
+_UPID_SHIFT = 4  # struct upid has 16 bytes, and begins with the number
+_POINTER_SHIFT = 3
+_S_IFMT, _S_IFSOCK, _SOCKFS_MAGIC = 0xF000, 0xC000, 0x534F434B  # include/uapi/linux/stat.h, magic.h
+
+_BITS = 1 << 16
+_COUNT, _WANTED = 0, 8
+_FOUND = _WANTED + _BITS // 8
+_RECORD = struct.Struct("=IIQ")  # pid, whether it is just being started, inode
+_RECORD_SHIFT = 4
+_MOST = 1 << 14  # records: more than 16,000 owners of what is wanted are left to `_bpf_files`
+
+
+def ask(bpf: Call, offsets: dict[str, int], wanted: Collection[int]) -> set[tuple[int, ...]]:
+    """Every (pid, whether it is just being started, inode) of the wanted sockets.
+
+    Raises OSError, or Unusable where the program is refused or there is more to tell than it has room for.
+    """
+    value = bytearray(_FOUND + _MOST * _RECORD.size)
+    for inode in wanted:
+        value[_WANTED + (inode % _BITS >> 3)] |= 1 << (inode & 7)
+    size = struct.pack("=IIII", _BPF_MAP_TYPE_ARRAY, 4, len(value), 1)
+    table = bpf(_BPF_MAP_CREATE, size)
+    try:
+        found = _filled(bpf, table, bytes(value), _program(offsets, table), offsets)
+    finally:
+        os.close(table)
+    count = int.from_bytes(found[_COUNT:_WANTED], "little")
+    if count >= _MOST:
+        raise Unusable("more than there is room for")
+    records = _RECORD.iter_unpack(found[_FOUND : _FOUND + count * _RECORD.size])
+    return {record for record in records if record[2] in wanted}
+
+
+def _filled(bpf: Call, table: int, value: bytes, program: bytes, offsets: dict[str, int]) -> memoryview:
+    """The value of the map after one pass."""
+    from _ctypes import addressof
+
+    key, place = memory(bytes(4)), memory(value)
+    element = struct.pack("=I4xQQQ", table, addressof(key), addressof(place), 0)
+    bpf(_BPF_MAP_UPDATE_ELEM, element)
+    link = linked(bpf, program, offsets[_btf.TASK_ITERATOR])
+    try:
+        with open(passed(bpf, link), "rb", buffering=0) as iterator:
+            while iterator.read(1) != b"":
+                continue  # the kernel takes a breath, after a million tasks
+    finally:
+        os.close(link)
+    bpf(_BPF_MAP_LOOKUP_ELEM, element)
+    return memoryview(place).cast("B")
+
+
+def _program(offsets: dict[str, int], table: int) -> bytes:
+    """What the kernel runs for every task. The offsets are in bits; `table` is the descriptor of the map."""
+    code = _Code(offsets)
+    add = code.add
+    add(LOAD64, 1, 1, _TASK)
+    add(JUMP_IF, 1, at="out", number=0)  # the last call of all has no task
+    code.cast(
+        1, "task_struct"
+    )  # the verifier then spares itself to look up the names of what is trusted, for a millisecond
+    add(MOVE, code.TASK, 0)
+    code.load(code.FILES, code.TASK, "task_struct.files")
+    add(JUMP_IF, code.FILES, at="out", number=0)  # it has ended
+
+    # a thread is passed over, unless it has descriptors of its own
+    code.load(9, code.TASK, "task_struct.group_leader")
+    add(JUMP_IF_SAME, code.TASK, 9, "process")
+    code.load(1, 9, "task_struct.files")
+    add(JUMP_IF_SAME, code.FILES, 1, "out")
+    code.label("process")
+    code.note_process(9)
+    code.each_descriptor(table)
+    code.label("out")
+    add(SET, 0, number=0)
+    add(EXIT)
+    return code.assembled()
+
+
+class _Code(Assembler):
+    """The parts of the program. Registers 6 to 9 are kept over calls; 1 to 5 are arguments, 0 is the result; 10 is the stack."""
+
+    TASK, FILES, TABLE, STACK = 6, 7, 8, 10
+    LOOP, RECORD, SLOT, FILE = -8, -24, -32, -40  # places on the stack
+
+    def __init__(self, offsets: dict[str, int]) -> None:
+        super().__init__()
+        self._offsets = offsets
+
+    def load(self, to: int, of: int, member: str, operation: int = LOAD64) -> None:
+        """`to` = the member of what `of` points to. What is no longer there reads as 0 (BPF_PROBE_MEM)."""
+        self.add(operation, to, of, self._offsets[member] // 8)
+
+    def cast(self, address: int, name: str) -> None:
+        """Register 0 = the address, as that of a structure of this name."""
+        if address != 1:
+            self.add(MOVE, 1, address)
+        self.add(SET, 2, number=self._offsets[name])
+        self.call_kernel(self._offsets["bpf_rdonly_cast"])
+
+    def note_process(self, leader: int) -> None:
+        """Puts into the record: the process's number in our own pid namespace, and whether it is just being started."""
+        # it is while it uses its parent's memory (vfork), and then until execve has closed what it closes
+        self.add(SET, 3, number=1)
+        self.load(1, leader, "task_struct.mm")
+        self.load(2, leader, "task_struct.real_parent")
+        self.load(2, 2, "task_struct.mm")
+        self.add(JUMP_IF_SAME, 1, 2, "told")
+        self.load(3, leader, "task_struct.in_execve", LOAD8)
+        self.add(AND_NUMBER, 3, number=1 << self._offsets["task_struct.in_execve"] % 8)
+        self.label("told")
+        self.add(STORE32, self.STACK, 3, self.RECORD + 4)
+        # how deep that namespace is: the iterator keeps to that of its reader
+        self.add(CALL, number=_BPF_FUNC_GET_CURRENT_TASK)
+        self.cast(0, "task_struct")
+        self.load(1, 0, "task_struct.thread_pid")
+        self.load(8, 1, "pid.level", LOAD32)
+        self.load(1, leader, "task_struct.thread_pid")
+        self.load(2, 1, "pid.level", LOAD32)
+        self.add(JUMP_IF_LESS, 2, 8, "out")
+        self.add(SHIFT_LEFT, 8, number=_UPID_SHIFT)
+        self.add(ADD, 1, 8)
+        self.add(ADD_NUMBER, 1, number=self._offsets["pid.numbers"] // 8)
+        self.cast(1, "upid")
+        self.add(LOAD32, 1, 0, 0)
+        self.add(JUMP_IF, 1, at="out", number=0)
+        self.add(STORE32, self.STACK, 1, self.RECORD)
+
+    def each_descriptor(self, table: int) -> None:
+        """Tells each wanted socket in the table of descriptors."""
+        self.load(1, self.FILES, "files_struct.fdt")
+        self.load(self.TABLE, 1, "fdtable.fd")
+        self.load(3, 1, "fdtable.max_fds", LOAD32)
+        self.add(SET, 2, number=0)
+        self._call_loop("bpf_iter_num_new")
+        self.label("next")
+        self._call_loop("bpf_iter_num_next")
+        self.add(JUMP_IF, 0, at="end", number=0)
+        self.add(LOAD32, 1, 0, 0)
+        self.add(SHIFT_LEFT, 1, number=_POINTER_SHIFT)
+        self.add(ADD, 1, self.TABLE)
+        self.add(STORE64, self.STACK, 1, self.SLOT)
+        self._load_slot()
+        self.add(JUMP_IF, 0, at="next", number=0)
+        self.add(STORE64, self.STACK, 0, self.FILE)
+        self._pass_over_other_than_sockets()
+        self._pass_over_unwanted(table)
+        self._pass_over_what_is_gone()
+        self._tell(table)
+        self.add(JUMP, at="next")
+        self.label("end")
+        self._call_loop("bpf_iter_num_destroy")
+
+    def _call_loop(self, function: str) -> None:
+        self.add(MOVE, 1, self.STACK)
+        self.add(ADD_NUMBER, 1, number=self.LOOP)
+        self.call_kernel(self._offsets[function])
+
+    def _load_slot(self) -> None:
+        """Register 0 = the pointer at the address in register 1: as if it were the first member of a structure."""
+        self.cast(1, "list_head")
+        self.add(LOAD64, 0, 0, 0)
+
+    def _pass_over_other_than_sockets(self) -> None:
+        """Puts the inode of the socket in register 0 into the record."""
+        self.cast(0, "file")
+        self.load(1, 0, "file.f_inode")
+        self.load(2, 1, "inode.i_mode", LOAD16)
+        self.add(AND_NUMBER, 2, number=_S_IFMT)
+        self.add(JUMP_UNLESS, 2, at="next", number=_S_IFSOCK)
+        self.load(2, 1, "inode.i_sb")
+        self.load(2, 2, "super_block.s_magic")
+        self.add(JUMP_UNLESS, 2, at="next", number=_SOCKFS_MAGIC)
+        self.load(1, 1, "inode.i_ino")
+        self.add(STORE64, self.STACK, 1, self.RECORD + 8)
+
+    def _pass_over_unwanted(self, table: int) -> None:
+        self.add(MOVE, 2, 1)
+        self.add(AND_NUMBER, 1, number=_BITS - 1)
+        self.add(SHIFT_RIGHT, 1, number=3)
+        self.add(AND_NUMBER, 2, number=7)
+        self.point(3, table, _WANTED)
+        self.add(ADD, 3, 1)
+        self.add(LOAD8, 3, 3, 0)
+        self.add(SHIFT_RIGHT_BY, 3, 2)
+        self.add(AND_NUMBER, 3, number=1)
+        self.add(JUMP_IF, 3, at="next", number=0)
+
+    def _pass_over_what_is_gone(self) -> None:
+        """The task may have ended or closed the file meanwhile, and what was its memory may be another's."""
+        self.add(LOAD64, 1, self.STACK, self.SLOT)
+        self._load_slot()
+        self.add(LOAD64, 1, self.STACK, self.FILE)
+        self.add(JUMP_UNLESS_SAME, 0, 1, "next")
+        self.load(1, self.TASK, "task_struct.files")
+        self.add(JUMP_UNLESS_SAME, 1, self.FILES, "end")
+
+    def _tell(self, table: int) -> None:
+        """Puts the record behind the others, and counts it."""
+        self.point(1, table, _COUNT)
+        self.add(LOAD64, 2, 1, 0)
+        self.add(JUMP_FROM, 2, at="end", number=_MOST)
+        self.add(MOVE, 3, 2)
+        self.add(ADD_NUMBER, 3, number=1)
+        self.add(STORE64, 1, 3, 0)
+        self.add(SHIFT_LEFT, 2, number=_RECORD_SHIFT)
+        self.point(3, table, _FOUND)
+        self.add(ADD, 3, 2)
+        for offset in range(0, _RECORD.size, 8):
+            self.add(LOAD64, 1, self.STACK, self.RECORD + offset)
+            self.add(STORE64, 3, 1, offset)
