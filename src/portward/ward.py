@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from portward.model import ComposeOptions, Identity, Lease, Listener, PortRange, Project, Reading, Settings
     from portward.sockets import SocketReader
     from portward.stops import StopPlan
-    from portward.truths.hosts import Hosts
+    from portward.truths.hosts import Hosts, Published
     from portward.truths.leased import Leased
     from portward.verbs.composing import Composer
     from portward.verbs.fleet import Fleet
@@ -113,7 +113,7 @@ class Portward:
         `hosts` (`[USER@]HOST`) and the hosts of `inventories` (`FILE[:GROUP]`, Ansible's) are asked over SSH; without any, the hosts are those
         whose agents publish to the fleet's store. Raises UsageError for what is no host, or where the store is this machine's alone.
         """
-        from portward.truths.hosts import Asked, Published
+        from portward.truths.hosts import Asked
         from portward.verbs.fleet import Fleet, targets
 
         source: Hosts
@@ -125,17 +125,24 @@ class Portward:
                 lambda words: remote.ask(named, words, self.environment, self._narrate), skipped, self._clock
             )
         else:
-            from portward.leases import here
-
-            store = self._leasing().store
-            if not store.is_shared:
-                raise UsageError(
-                    f"the lease store {store.address} is this machine's alone: no other host publishes to it",
-                    hint="PORTWARD_STORE=etcd://… for a fleet, or --host USER@HOST to ask over SSH",
-                )
-            reports = store.reports  # type: ignore[attr-defined]
-            source = Published(here.site(), reports, store.leases, lambda udp: self.ls(udp=udp), self._clock)
+            source = self._published(self._leasing().store)
         return Fleet(source, self.live, self.declared, self._leased().promises, self._clock)
+
+    def _published(self, store: LeaseStore) -> Published:
+        from portward.truths.hosts import Published
+
+        if not store.is_shared:
+            raise UsageError(
+                f"the lease store {store.address} is this machine's alone: no other host publishes to it",
+                hint="PORTWARD_STORE=etcd://… for a fleet, or --host USER@HOST to ask over SSH",
+            )
+        from portward.leases import etcd_host, here
+        from portward.leases.etcd import EtcdStore
+
+        assert isinstance(store, EtcdStore)  # the only one that several machines share
+        site = here.site_in(store, self.environment)
+        reports = etcd_host.reports
+        return Published(site, lambda: reports(store), store.leases, lambda udp: self.ls(udp=udp), self._clock)
 
     def watch(
         self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False

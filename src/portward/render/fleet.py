@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_HOSTS = 20
 """Hosts that are all shown; of more, only those that are not live."""
 
-MOST_ROWS = 500
+MOST_ROWS = 200
 """Rows of a table that are shown."""
 
 
@@ -173,10 +173,10 @@ def check(answer: FleetCheck, paint: Paint, full: bool = False) -> Iterator[str]
     """The verdict, each finding with its host, then every host."""
     yield _fit(answer) if answer.project else _free(answer)
     worth = [(report, finding) for report, finding in answer.findings if full or finding.severity is not Severity.NOTE]
-    for report, finding in worth[:MOST_ROWS]:
+    for report, finding in worth[:MOST_HOSTS]:
         yield ""
         yield from judgement(finding.replace(message=f"{shown(report.name, 30)}: {finding.message}"), paint)
-    yield from _more(len(worth))
+    yield from _more(len(worth), most=MOST_HOSTS)
     yield ""
     yield from _fits(answer) if answer.project else _ports(answer)
     told = "Other hosts are judged" if answer.hosts.own else "These hosts are judged"
@@ -304,9 +304,9 @@ def _port(endpoint: Endpoint) -> str:
     return f"{endpoint}/{endpoint.transport}"
 
 
-def _more(count: int, example: str = "") -> Iterator[str]:
-    if count > MOST_ROWS:
-        yield f"and {count - MOST_ROWS} more: --json has all" + (f"; `{example}` narrows it" if example else "")
+def _more(count: int, example: str = "", most: int = MOST_ROWS) -> Iterator[str]:
+    if count > most:
+        yield f"and {count - most} more: --json has all" + (f"; `{example}` narrows it" if example else "")
 
 
 def _not_seen(hosts: Hosts) -> Iterable[str]:
