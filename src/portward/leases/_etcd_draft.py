@@ -48,9 +48,12 @@ class Draft:
 
     # Reading
 
-    def begin(self, keys: Iterable[str] = ()) -> bool:
-        """Reads the version of the store, and keys that will be wanted: whether there is a store. Raises Unavailable for a newer one."""
-        self._fetch([self._keys.version, *keys])
+    def begin(self, keys: Iterable[str] = (), ports: Iterable[tuple[str, int]] = ()) -> bool:
+        """Reads the version of the store, and what will be wanted, keys and leases on ports of hosts: whether there is a store.
+
+        Raises Unavailable for a newer one.
+        """
+        self._fetch([self._keys.version, *keys], ports)
         kv = self._read[self._keys.version]
         if not kv.revision:
             return False
@@ -68,26 +71,41 @@ class Draft:
             )
         return True
 
-    def _fetch(self, keys: Iterable[str]) -> None:
-        wanted = [key for key in dict.fromkeys(keys) if key not in self._read]
-        for start in range(0, len(wanted), MOST_ACTS):
-            some = wanted[start : start + MOST_ACTS]
-            found = self._gateway.read([{"request_range": _etcd_gateway.span(key)} for key in some])
-            self._read.update((key, row[0] if row else Kv(key)) for key, row in zip(some, found, strict=True))
+    def _fetch(self, keys: Iterable[str], ports: Iterable[tuple[str, int]] = ()) -> None:
+        """Reads keys, and the leases on ports of hosts with those on their neighbours, which are likely to be offered next."""
+        spans = {key: _etcd_gateway.span(key) for key in keys if key not in self._read}
+        for host, port in ports:
+            first = port - port % _BLOCK
+            start, end = self._keys.port(host, first), self._keys.port(host, first + _BLOCK)
+            if start not in self._blocks:
+                spans[start] = _etcd_gateway.span(start, end)
+                self._blocks.add(start)
+        wanted = list(spans)
+        for first in range(0, len(wanted), MOST_ACTS):
+            some = wanted[first : first + MOST_ACTS]
+            found = self._gateway.read([{"request_range": spans[each]} for each in some])
+            for each, kvs in zip(some, found, strict=True):
+                if each not in self._blocks:
+                    self._read[each] = Kv(each)
+                for kv in kvs:
+                    self._read[kv.key] = kv
 
     def _get(self, key: str) -> Kv:
         """A key as this draft would leave it; revision 0 if it is not there."""
-        self._fetch([key])
+        if key not in self._read:
+            self._fetch([key])
         if key in self._changes:
             change = self._changes[key]
             return Kv(key) if change is None else Kv(key, change[0], 1, lifeline=change[1])
         return self._read[key]
 
-    def prepare(self, requests: Sequence[LeaseRequest]) -> bool:
-        """Reads what the holders of requests have, in two steps for all of them: whether there is a store."""
+    def prepare(self, requests: Sequence[LeaseRequest], offered: Iterable[int] = ()) -> bool:
+        """Reads what the holders of requests have, in two steps for all of them, and who has what is offered to each first: whether there is
+        a store.
+        """
         places = [(each.site.host, each.site.netns, each.transport, each.holder) for each in requests]
         holders = [self._keys.holder(*place) for place in places]
-        is_there = self.begin(holders)
+        is_there = self.begin(holders, zip((each.site.host for each in requests), offered, strict=False))
         self._fetch(
             self._keys.lease(*place[:3], port)
             for place, key in zip(places, holders, strict=True)
@@ -113,22 +131,13 @@ class Draft:
         """See `Ledger.at`. What is no lease is in the way as one is."""
         key = self._keys.lease(site.host, site.netns, transport, port)
         if key not in self._read:
-            self._fetch_block(site.host, port)
+            self._fetch((), [(site.host, port)])
+            self._read.setdefault(key, Kv(key))
         kv = self._get(key)
         if not kv.revision:
             return None
         entry = _etcd_records.entry(kv, self._keys)
         return entry.lease if entry else _unreadable(site, transport, port)
-
-    def _fetch_block(self, host: str, port: int) -> None:
-        """Reads the leases on a port and on its neighbours, which are likely to be offered next."""
-        first = port - port % _BLOCK
-        start, end = self._keys.port(host, first), self._keys.port(host, first + _BLOCK)
-        if start not in self._blocks:
-            (found,) = self._gateway.read([{"request_range": _etcd_gateway.span(start, end)}])
-            for kv in found:
-                self._read.setdefault(kv.key, kv)
-            self._blocks.add(start)
 
     def standing(self, lease: Lease) -> Entry | None:
         """The lease as it stands under its token."""

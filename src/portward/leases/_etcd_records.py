@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from _blake2 import blake2s
+from functools import lru_cache
 from math import isfinite
 from urllib.parse import quote, unquote_to_bytes
 
@@ -53,9 +54,7 @@ class Keys:
 
     def holder(self, host: str, netns: str, transport: Transport, holder: Holder) -> str:
         """Where it stands which ports a holder has at a site."""
-        who = [netns, transport, holder.project, holder.worktree, holder.service, holder.instance]
-        told = json.dumps([*who, list(astuple(holder.process)) if holder.process else None]).encode()
-        return f"{self.all_of('o', host)}{blake2s(told, digest_size=16).hexdigest()}"
+        return f"{self.all_of('o', host)}{_hashed(netns, transport, holder)}"
 
     def of_host(self, kind: str, host: str) -> str:
         """The one key that a host has of a kind: its `a`gent, its `inv`entory, its facts (`h`)."""
@@ -66,6 +65,14 @@ class Keys:
         return f"{self.all_of('k', host)}looked"
 
 
+@lru_cache(1024)  # a grant asks three times for the same
+def _hashed(netns: str, transport: Transport, holder: Holder) -> str:
+    who = [netns, transport, holder.project, holder.worktree, holder.service, holder.instance]
+    told = json.dumps([*who, list(astuple(holder.process)) if holder.process else None]).encode()
+    return blake2s(told, digest_size=16).hexdigest()
+
+
+@lru_cache(1024)
 def _part(text: str) -> str:
     return quote(os.fsencode(text), safe="")
 
@@ -123,6 +130,8 @@ def reclaimed(kv: Kv) -> Reclaimed | None:
 
 def ports(value: bytes) -> list[int]:
     """The ports of a holder; none for what does not say any."""
+    if not value:
+        return []
     try:
         told = _loaded(value)
     except (ValueError, RecursionError):

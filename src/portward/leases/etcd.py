@@ -103,7 +103,7 @@ class EtcdStore:
         lifelines: dict[float, int] = {}
         for _turn in _turns("lease a port"):
             draft = self._draft(lambda lease: self._lifeline(lease, now, lifelines))
-            if draft.prepare(requests):
+            if draft.prepare(requests, [offer.first() for offer in offers]):
                 known = self._recalled(draft, requests)
                 if known is not None:
                     return known
@@ -328,6 +328,10 @@ class _Replayed:
     def __init__(self, offers: Iterable[tuple[int, ...]]) -> None:
         self._offers = iter(offers)
         self._drawn: list[tuple[int, ...]] = []
+
+    def first(self) -> int:
+        """The first port of the first offer; 0, which nobody has, where there is none."""
+        return next(iter(self), (0,))[0]
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         yield from self._drawn
