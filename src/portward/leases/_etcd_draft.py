@@ -48,12 +48,9 @@ class Draft:
 
     # Reading
 
-    def begin(self, keys: Iterable[str] = (), ports: Iterable[tuple[str, int]] = ()) -> bool:
-        """Reads the version of the store, and what will be wanted, keys and leases on ports of hosts: whether there is a store.
-
-        Raises Unavailable for a newer one.
-        """
-        self._fetch([self._keys.version, *keys], ports)
+    def begin(self, keys: Iterable[str] = ()) -> bool:
+        """Reads the version of the store, and keys that will be wanted: whether there is a store. Raises Unavailable for a newer one."""
+        self._fetch([self._keys.version, *keys])
         kv = self._read[self._keys.version]
         if not kv.revision:
             return False
@@ -99,19 +96,21 @@ class Draft:
             return Kv(key) if change is None else Kv(key, change[0], 1, lifeline=change[1])
         return self._read[key]
 
-    def prepare(self, requests: Sequence[LeaseRequest], offered: Iterable[int] = ()) -> bool:
-        """Reads what the holders of requests have, in two steps for all of them, and who has what is offered to each first: whether there is
-        a store.
-        """
+    def prepare(self, requests: Sequence[LeaseRequest]) -> bool:
+        """Reads what the holders of requests have, in two steps for all of them: whether there is a store."""
         places = [(each.site.host, each.site.netns, each.transport, each.holder) for each in requests]
         holders = [self._keys.holder(*place) for place in places]
-        is_there = self.begin(holders, zip((each.site.host for each in requests), offered, strict=False))
+        is_there = self.begin(holders)
         self._fetch(
             self._keys.lease(*place[:3], port)
             for place, key in zip(places, holders, strict=True)
             for port in _etcd_records.ports(self._read[key].value)
         )
         return is_there
+
+    def look_at(self, offered: Iterable[tuple[str, int]]) -> None:
+        """Reads who has what is offered first, ports of hosts, all at once."""
+        self._fetch((), offered)
 
     def held(self, request: LeaseRequest) -> list[Lease]:
         """See `Ledger.held`."""

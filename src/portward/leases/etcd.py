@@ -103,10 +103,14 @@ class EtcdStore:
         lifelines: dict[float, int] = {}
         for _turn in _turns("lease a port"):
             draft = self._draft(lambda lease: self._lifeline(lease, now, lifelines))
-            if draft.prepare(requests, [offer.first() for offer in offers]):
+            if draft.prepare(requests):
                 known = self._recalled(draft, requests)
                 if known is not None:
                     return known
+            new = [
+                (each.site.host, offer) for each, offer in zip(requests, offers, strict=True) if not draft.held(each)
+            ]
+            draft.look_at((host, offer.first()) for host, offer in new)
             grants = Grants(draft, is_free, now)
             granted = [
                 lease
