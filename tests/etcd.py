@@ -21,11 +21,22 @@ STARTS_WITHIN = 120.0
 
 
 class Cluster:
-    """Members of one cluster. `options` are given to each; with `scheme` https they serve TLS to clients by those."""
+    """Members of one cluster. `options` are given to each; with `scheme` https they serve TLS to clients by those.
 
-    def __init__(self, folder: Path, size: int = 3, options: Sequence[str] = (), scheme: str = "http") -> None:
+    `places` are the address and the beginning of the command of each, where they do not all run beside us.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        size: int = 3,
+        options: Sequence[str] = (),
+        scheme: str = "http",
+        places: Sequence[tuple[str, Sequence[str]]] = (),
+    ) -> None:
         self._program = need("etcd")
         self._folder = folder
+        self._places = places or [("127.0.0.1", ())] * size
         self._options = options
         self._scheme = scheme
         self._files: dict[str, str | None] = {}
@@ -39,20 +50,27 @@ class Cluster:
 
     @property
     def endpoints(self) -> str:
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(f"{self.address(number)}" for number in range(len(self.ports)))
+
+    def address(self, number: int) -> str:
+        """HOST:PORT at which a member answers."""
+        return f"{self._places[number][0]}:{self.ports[number]}"
 
     def gateway(self, *numbers: int, access: Access | None = None) -> Gateway:
         """A client of some members, or of all."""
-        chosen = [self.ports[number] for number in numbers] or self.ports
-        return Gateway([f"127.0.0.1:{port}" for port in chosen], access or Access(), self._scheme == "https")
+        chosen = [self.address(number) for number in numbers or range(len(self.ports))]
+        return Gateway(chosen, access or Access(), self._scheme == "https")
 
     def start(self, number: int) -> None:
-        peers = ",".join(f"m{each}=http://127.0.0.1:{port}" for each, port in enumerate(self._peers))
-        client, peer = f"{self._scheme}://127.0.0.1:{self.ports[number]}", f"http://127.0.0.1:{self._peers[number]}"
+        peers = ",".join(f"m{each}=http://{self._places[each][0]}:{port}" for each, port in enumerate(self._peers))
+        client, peer = (
+            f"{self._scheme}://{self.address(number)}",
+            f"http://{self._places[number][0]}:{self._peers[number]}",
+        )
         with (self._folder / f"m{number}.log").open("ab") as log:
             self._members[number] = subprocess.Popen(
                 [
-                    self._program, f"--name=m{number}", f"--data-dir={self._folder}/m{number}", "--pre-vote=true", "--logger=zap",
+                    *self._places[number][1], self._program, f"--name=m{number}", f"--data-dir={self._folder}/m{number}", "--pre-vote=true", "--logger=zap",
                     f"--listen-client-urls={client}", f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
                     f"--initial-advertise-peer-urls={peer}", f"--initial-cluster={peers}", *self._options,
                 ],
@@ -85,7 +103,7 @@ class Cluster:
 
     def status(self, number: int) -> dict[str, Any] | None:
         try:
-            url = f"{self._scheme}://127.0.0.1:{self.ports[number]}/v3/maintenance/status"
+            url = f"{self._scheme}://{self.address(number)}/v3/maintenance/status"
             files: Any = self._files if self._scheme == "https" else {}
             with urllib3.PoolManager(**files) as pool, warnings.catch_warnings():
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
@@ -93,6 +111,11 @@ class Cluster:
             return answer.json() if answer.status == 200 else None
         except urllib3.exceptions.HTTPError:
             return None
+
+    def is_running(self, number: int) -> bool:
+        """Whether a member's process has not ended."""
+        member = self._members[number]
+        return member is not None and member.poll() is None
 
     def kill(self, number: int) -> None:
         """`kill -9`."""

@@ -104,14 +104,16 @@ def by_command(_address: str) -> Callable[[str], Answer]:
 WAYS = {"store": by_store, "library": by_library, "command": by_command}
 
 
-def claim(address: str, name: str) -> None:
-    """Takes leases until its stdin ends. Says which, and how long each took, in seconds."""
+def claim(address: str, name: str, jump: float = 0.0) -> None:
+    """Takes leases until its stdin ends. Says which, and how long each took, in seconds. Its clock jumps by up to so many seconds."""
     store = open_store(address)
     print("ready", flush=True)
     grants: list[tuple[int, str, float]] = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         asked = time.monotonic()
-        (lease,) = store.acquire([request(f"{name}-{len(grants)}", MANY_PORTS)], lambda *_: True, time.time())
+        (lease,) = store.acquire(
+            [request(f"{name}-{len(grants)}", MANY_PORTS)], lambda *_: True, time.time() + random.uniform(-jump, jump)
+        )
         grants.append((lease.port, lease.token, time.monotonic() - asked))
     print(json.dumps(grants), flush=True)
 
@@ -188,6 +190,6 @@ if __name__ == "__main__":
     if verb == "take":
         take(address, rest[0], int(rest[1]), rest[2])
     elif verb == "claim":
-        claim(address, rest[0])
+        claim(address, rest[0], *map(float, rest[1:]))
     else:
         kill(address, int(rest[0]), int(rest[1]))
