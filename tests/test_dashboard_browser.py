@@ -179,6 +179,46 @@ def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spa
     page.get_by_text("Nothing that listens matches").wait_for()
 
 
+def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, spare_port: int) -> None:
+    """Of one port: who was seen there before, once somebody watched; and which service it is, in its own protocol."""
+    watch = [
+        sys.executable,
+        "-m",
+        "portward",
+        "-C",
+        str(tmp_path / "nexus"),
+        "ls",
+        "--watch",
+        "--json",
+        str(spare_port),
+    ]
+    serve = [sys.executable, "-m", "http.server", str(spare_port), "--bind", "127.0.0.1"]
+    state = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "DOCKER_HOST": ""}
+    with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True, env=state) as watching:
+        assert watching.stdout is not None
+        for what in ("start", "stop", "start"):
+            if what == "start":
+                server = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            else:
+                server.kill()
+                server.wait()
+            while f'"{what}"' not in watching.stdout.readline():
+                assert watching.poll() is None
+        watching.terminate()
+    try:
+        page.fill("#search", str(spare_port))
+        page.get_by_role("button", name=re.compile(rf"^{spare_port},")).click()
+        page.get_by_role("heading", name="Before").wait_for()
+        told = [line.rpartition(": ")[2] for line in page.inner_text(".past").splitlines() if line.strip()]
+        assert told == ["start", "stop", "start"]
+        page.get_by_role("button", name=f"Ask which service answers on {spare_port}").click()
+        page.get_by_text(re.compile(r"SimpleHTTP|http\.server")).wait_for()
+        _keep(page, "identified")
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_port_is_leased_and_given_back(page: Page, served: Dashboard) -> None:
     """By the form and the button of its row."""
     page.fill("#lease-service", "backend")

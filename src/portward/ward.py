@@ -369,14 +369,17 @@ class Portward:
 
         return changing.set_ports(self.declared, wishes, container=container, write=write, options=options, shown=shown)
 
-    def resolve(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
+    def resolve(
+        self, *, write: bool = False, options: ComposeOptions | None = None, shown: Changes | None = None
+    ) -> Changes:
         """Moves the fewest published ports that clear every conflict, each to a free port of its service's range.
 
         What is pinned stays. No changes where nothing is in the way. Raises as `set_ports` does.
         """
         from portward.verbs import changing
 
-        return changing.resolve(self.live, self.declared, self._leased(), self._clock(), write=write, options=options)
+        leased, now = self._leased(), self._clock()
+        return changing.resolve(self.live, self.declared, leased, now, write=write, options=options, shown=shown)
 
     def undo(self, *, dry_run: bool = False) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
@@ -388,12 +391,14 @@ class Portward:
 
         return changing.undo(self.declared, dry_run=dry_run)
 
-    def docs(self, *, write: bool = False, options: ComposeOptions | None = None) -> Changes:
+    def docs(
+        self, *, write: bool = False, options: ComposeOptions | None = None, shown: Changes | None = None
+    ) -> Changes:
         """The project's port table between its markers in a document: the first Markdown file that has them, else the README.
 
         No changes where the table is there and true. Only with `write` is the document changed. Raises as `set_ports` does.
         """
-        return self.declared.change(options).document(write=write)
+        return self.declared.change(options).document(write=write, shown=shown)
 
     def init(self, *, write: bool = False) -> Changes:
         """A `portward.toml` to begin with, in the project's root, or in this folder outside of any project.

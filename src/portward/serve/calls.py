@@ -75,7 +75,8 @@ def _ls(ward: Portward, asked: Asked) -> Document:
 
 
 def _who(ward: Portward, asked: Asked) -> Document:
-    return documents.who(ward.who(asked.needed("port"), all_netns=asked.flag("all_netns")))
+    ports, everywhere, history = asked.needed("port"), asked.flag("all_netns"), asked.flag("history")
+    return documents.who(ward.who(ports, all_netns=everywhere, history=history))
 
 
 def _check(ward: Portward, asked: Asked) -> Document:
@@ -109,7 +110,9 @@ def _lease(ward: Portward, asked: Asked) -> Document:
 
 def _set(ward: Portward, asked: Asked) -> Document:
     wishes, container = asked.needed("wish"), asked.flag("container")
-    return _shown_first(asked, lambda write: ward.set_ports(wishes, container=container, write=write))
+    return _shown_first(
+        asked, lambda write, shown: ward.set_ports(wishes, container=container, write=write, shown=shown)
+    )
 
 
 def _kill(ward: Portward, asked: Asked) -> Document:
@@ -136,15 +139,15 @@ def _digest_of(plan: StopPlan) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _shown_first(asked: Asked, change: Callable[[bool], Changes]) -> Document:
-    """A change that would be made, with its digest; with `digest`, it is made, if it still is the one that was shown."""
+def _shown_first(asked: Asked, change: Callable[[bool, Changes | None], Changes]) -> Document:
+    """A change that would be made, with its digest; with `digest`, it is made, if it still is the one that was shown when it is written."""
     agreed = asked.text("digest")
-    answer = change(False)
-    digest = hashlib.sha256(answer.diff.encode()).hexdigest()
+    answer = change(False, None)
+    digest = hashlib.sha256(repr((answer.before, answer.diff)).encode()).hexdigest()
     if agreed and agreed != digest:
         raise FileChanged("what would be changed is no longer what was shown", hint="look at the change again")
     if agreed:
-        answer = change(True)
+        answer = change(True, answer)
     return {**documents.changes(answer), "digest": digest}
 
 
@@ -165,9 +168,15 @@ CALLS = {
     "lease": Call(True, _lease),
     "release": Call(True, lambda ward, asked: documents.leases(ward.release(asked.needed("service")))),
     "set": Call(True, _set),
-    "resolve": Call(True, lambda ward, asked: _shown_first(asked, lambda write: ward.resolve(write=write))),
-    "docs": Call(True, lambda ward, asked: _shown_first(asked, lambda write: ward.docs(write=write))),
-    "undo": Call(True, lambda ward, asked: _shown_first(asked, lambda write: ward.undo(dry_run=not write))),
+    "resolve": Call(
+        True, lambda ward, asked: _shown_first(asked, lambda write, shown: ward.resolve(write=write, shown=shown))
+    ),
+    "docs": Call(
+        True, lambda ward, asked: _shown_first(asked, lambda write, shown: ward.docs(write=write, shown=shown))
+    ),
+    "undo": Call(
+        True, lambda ward, asked: _shown_first(asked, lambda write, _shown: ward.undo(dry_run=not write))
+    ),  # the journal refuses what was changed since
     "kill": Call(True, _kill),
 }
 """Verb → how it is asked."""

@@ -82,10 +82,13 @@ class Draft:
         digests = self.digests()
         return journal.write({path: (text, digests[path]) for path, text in self.new.items()}, verb=verb)
 
-    def change(self, journal: Journal, verb: str, write: bool, remarks: Sequence[str] = ()) -> Changes:
-        """What it would change, line by line; with `write`, what it has changed."""
+    def change(
+        self, journal: Journal, verb: str, write: bool, remarks: Sequence[str] = (), shown: Changes | None = None
+    ) -> Changes:
+        """What it would change, line by line; with `write`, what it has changed. Raises FileChanged where it is not what was `shown`."""
         found = [change for path, text in self.new.items() for change in _line_changes(path, self._before(path), text)]
         answer = Changes(tuple(found), self.diff(), remarks=tuple(remarks), before=self.digests())
+        _require_as_shown(answer, shown)
         return answer.replace(undo=self.write(journal, verb), written=True) if write and found else answer
 
     def _before(self, path: str) -> str | None:
@@ -93,6 +96,11 @@ class Draft:
             return self._texts(path)
         except FileNotFoundError:
             return None
+
+
+def _require_as_shown(answer: Changes, shown: Changes | None) -> None:
+    if shown is not None and (answer.before, answer.diff) != (shown.before, shown.diff):
+        raise FileChanged("the files are no longer what they were when this change was shown", hint="look at it again")
 
 
 class Session:
@@ -149,16 +157,13 @@ class Session:
             along = _along(self.project, after, moves)
             remarks = [*remarks, *_ranges(self.project, moves), *along]
         answer = _changes(planned, draft, self._texts, remarks)
-        if shown is not None and (answer.before, answer.diff) != (shown.before, shown.diff):
-            raise FileChanged(
-                "the files are no longer what they were when this change was shown", hint="look at it again"
-            )
+        _require_as_shown(answer, shown)
         if not write or not planned.edits:
             return answer
         return answer.replace(undo=draft.write(self._journal, verb), written=True)
 
-    def document(self, *, write: bool) -> Changes:
-        """The table of ports in the project's document, as it should be."""
+    def document(self, *, write: bool, shown: Changes | None = None) -> Changes:
+        """The table of ports in the project's document, as it should be. Raises FileChanged where that is not what was `shown`."""
         from portward.formats.markdown import BEGIN, port_table, with_table
 
         documents = [path for path in self._paths if path.endswith((".md", ".mdx"))]
@@ -167,7 +172,7 @@ class Session:
         path = marked or readme or "PORTS.md"
         before = self._texts(path) if path in documents else "# Ports\n"
         draft = Draft(self._texts, {path: with_table(before, port_table(_rows(self.project)), path)})
-        return draft.change(self._journal, "docs", write, self.remarks)
+        return draft.change(self._journal, "docs", write, self.remarks, shown)
 
 
 def _rows(project: Project) -> Iterator[PortRow]:

@@ -57,7 +57,14 @@ def _again(link: Link, others: Sequence[Link]) -> list[str]:
 
 
 def resolve(
-    live: Live, declared: Declared, leased: Leased, now: float, *, write: bool, options: ComposeOptions | None
+    live: Live,
+    declared: Declared,
+    leased: Leased,
+    now: float,
+    *,
+    write: bool,
+    options: ComposeOptions | None,
+    shown: Changes | None = None,
 ) -> Changes:
     """See `Portward.resolve`."""
     from portward import rules
@@ -79,7 +86,8 @@ def resolve(
                 hint="`ranges` in portward.toml gives it others; a written range needs as many free ports in a row",
             )
         moves.append(Move(link, free[link.entry], why=_in_the_way(link, findings, snapshot.worktree)))
-    return session.change(moves, verb="resolve", write=write, remarks=[*session.remarks, *stuck], clears=True)
+    remarks = [*session.remarks, *stuck]
+    return session.change(moves, verb="resolve", write=write, remarks=remarks, clears=True, shown=shown)
 
 
 def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:

@@ -89,7 +89,7 @@ async function detail(port, transport = "tcp") {
   title.textContent = asked;
   title.focus();
   try {
-    const [row] = (await ask("who", { port: asked })).ports;
+    const [row] = (await ask("who", { port: asked, history: 1 })).ports;
     get("detail-body").replaceChildren(...facts(row, asked));
     title.textContent = row.listeners.length ? `${asked} is held` : `${asked}: nothing listens there`;
   } catch (error) { get("detail-body").replaceChildren(make("p", { className: "error" }, error.message)); }
@@ -112,8 +112,35 @@ function facts(row, asked) {
   if (row.customary.length) more.push(["Customarily", row.customary.join(", ")]);
   found.push(make("dl", {}, ...more.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
   for (const fix of row.fixes) if (fix.command) found.push(make("p", {}, `${fix.title}: `, copying(fix.command)));
-  if (row.listeners.length) found.push(make("p", {}, button(`Stop what holds ${asked}…`, () => stop(asked, project))));
+  if (row.listeners.length) {
+    const answer = make("p", { role: "status" });
+    const listens = row.listeners.some((each) => each.state === "listen");
+    const identified = listens ? button("Ask what it is", () => identify(row, answer), { "aria-label": `Ask which service answers on ${asked}` }) : "";
+    found.push(make("p", {}, identified, listens ? " " : "", button(`Stop what holds ${asked}…`, () => stop(asked, project))), answer);
+  }
+  found.push(...past(row.history));
   return found;
+}
+
+// Which service answers there, asked in its own protocol.
+async function identify(row, answer) {
+  answer.className = "";
+  answer.textContent = "asking…";
+  const { address, port } = row.listeners.find((each) => each.state === "listen");
+  const any = ["0.0.0.0", "::", "*"].includes(address);
+  const target = any ? String(port) : address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  try {
+    const found = await ask("identify", { target });
+    const why = found.evidence.length ? `: ${found.evidence.join("; ")}` : "";
+    answer.textContent = found.service ? `${found.service} ${found.version ?? ""} (${found.confidence})${why}` : found.answers ? `It answers, and does not tell what it is${why}` : `It does not answer${why}`;
+  } catch (error) { answer.className = "error"; answer.textContent = error.message; }
+}
+
+// What Portward saw there before, the latest first.
+function past(events) {
+  if (!events?.length) return [make("p", { className: "hint" }, "Nothing is known of who held it before: `portward ls --watch` writes down what it sees.")];
+  const lines = events.map((each) => make("li", {}, make("time", { dateTime: each.time }, new Date(each.time).toLocaleString()), `${each.who} ${each.pid ?? ""}: ${each.what}`));
+  return [make("h3", {}, "Before"), make("ol", { className: "past", reversed: true }, ...lines)];
 }
 
 // The project
