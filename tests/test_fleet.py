@@ -62,7 +62,12 @@ def _fleet(reports: Sequence[HostReport], leases: Sequence[Lease] = (), folder: 
         str(folder) if folder else None, clock=lambda: NOW, environment={"DOCKER_HOST": "", "HOME": "/none"}
     )
     source = Published(
-        here.site(), lambda: reports, lambda: tuple(leases), lambda udp: ward.live.read(udp=udp), lambda: NOW
+        here.site(),
+        here.name(),
+        lambda: reports,
+        lambda: tuple(leases),
+        lambda udp: ward.live.read(udp=udp),
+        lambda: NOW,
     )
     return Fleet(source, ward.live, ward.declared, ward._leased().promises, lambda: NOW)
 
@@ -86,7 +91,7 @@ def test_ls_tells_the_host_of_each_listener_and_the_age_of_its_word(listen: Any)
         ("build-2", 7200, 2),
     ]
     text = "\n".join(render.ls(answer, ["postgres"]))
-    assert "3 hosts: 3 live (heard at most 2 h ago); 4 listeners match postgres" in text
+    assert "3 hosts: 3 live (told at most 2 h ago); 4 listeners match postgres" in text
     assert "8 s ago" in text
 
 
@@ -105,7 +110,7 @@ def test_a_host_that_is_gone_or_cannot_be_read_hides_no_other() -> None:
     }
     reasons = {each["what"]: each["reason"] for each in document["skipped"]}
     assert "cannot be read" in reasons["bad"]
-    assert "not been heard for 2 h" in reasons["gone"]
+    assert "told of itself last 2 h ago" in reasons["gone"]
 
 
 def test_a_name_from_a_hostile_host_is_text() -> None:
@@ -215,7 +220,7 @@ def test_thousands_of_hosts_are_a_summary() -> None:
     reports += [_host(f"gone{number}", alive=False) for number in range(100)]
     answer = _fleet(reports).ls(most=render.MOST_ROWS)
     lines = list(render.ls(answer, []))
-    assert "3101 hosts: 3001 live, 100 gone" in lines[0].replace(" (heard at most 8 s ago)", "")
+    assert "3101 hosts: 3001 live, 100 gone" in lines[0].replace(" (told at most 8 s ago)", "")
     assert len(lines) < 50
     assert any("portward ls --fleet 5432" in line for line in lines)
 
