@@ -119,6 +119,7 @@ def test_unread_listeners_are_read_when_they_are_looked_at(rows: list[Listener])
     assert (len(unread), list(unread)) == (len(rows), rows)
     wanted = {row.port for row in rows[:1]}
     assert list(unread.on(wanted)) == [row for row in rows if row.port in wanted]
+    assert list(wire.Unread(b"garbage", 1).on({5432})) == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[5]", "[" * 100_000, b"\xff", '[{"port": 80}]'])
