@@ -95,6 +95,15 @@ def test_ls_tells_the_host_of_each_listener_and_the_age_of_its_word(listen: Any)
     assert "8 s ago" in text
 
 
+def test_udp_is_shown_where_it_is_asked_for() -> None:
+    """Agents publish it too; `ls` lists it with `udp`, or by a query that says so."""
+    udp = Listener(Endpoint("0.0.0.0", 5353, Transport.UDP), State.UDP, "ada")
+    fleet = _fleet([_host("a", _row(5353), udp)])
+    for queries, wide, wanted in (([], False, 1), ([], True, 2), (["5353"], False, 1), (["5353/udp"], False, 1)):
+        rows = fleet.ls(queries, udp=wide).rows or ()
+        assert len([row for report, row in rows if report.name == "a"]) == wanted
+
+
 def test_a_host_that_is_gone_or_cannot_be_read_hides_no_other() -> None:
     """Both are told as skipped, the answer is incomplete, and what can be seen is shown."""
     garbage = _host("bad").replace(listeners=wire.Unread(b'[{"port": 99999}]', 1))

@@ -114,7 +114,12 @@ class Fleet:
         if most is not None and not queries and sum(len(report.listeners) for report in heard.reports) > most:
             return FleetReading(self._hosts(heard), None)
         seen, heard = _looked(heard, query.ports)
-        rows = tuple((report, row) for report, found in seen for row in found if query.wants(row))
+        rows = tuple(
+            (report, row)
+            for report, found in seen
+            for row in found
+            if (query.udp or row.transport is Transport.TCP) and query.wants(row)  # agents publish both
+        )
         return FleetReading(self._hosts(heard), rows)
 
     def who(self, ports: Sequence[str]) -> FleetWho:
