@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from portward.serve.calls import CALLS, Asked
+from portward.ward import Portward
 from tests.generated_docs import ROOT
 from tests.test_host_agent import Agent
 
@@ -92,6 +94,14 @@ def test_every_view_has_both_hosts(other: Agent, address: str, tmp_path: Path, l
     document, status = _run(address, tmp_path, "who", str(held), str(free_port), "--fleet")
     rows = {(row["host"], row["port"]): (len(row["listeners"]), row["lease"] is not None) for row in document["ports"]}
     assert (status, rows) == (1, {(mine, held): (1, False), (theirs, held): (1, False), (theirs, free_port): (0, True)})
+
+
+def test_the_dashboards_calls_tell_of_the_fleet(other: Agent, address: str, tmp_path: Path) -> None:
+    """`/api/ls?fleet=1` and its like: the documents of the command line."""
+    ward = Portward(None, folder=str(tmp_path), environment=_environment(address, tmp_path))
+    for verb, more in (("ls", {}), ("who", {"port": ["1"]}), ("check", {"port": ["1"]}), ("leases", {})):
+        document = CALLS[verb].ask(ward, Asked({"fleet": ["1"], **more}))
+        assert _id(tmp_path / "other/host.json") in [each["host"] for each in document["hosts"]], verb
 
 
 def test_a_host_that_left_is_gone_and_that_is_said(other: Agent, address: str, tmp_path: Path) -> None:
