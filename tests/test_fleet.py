@@ -132,6 +132,16 @@ def test_a_name_from_a_hostile_host_is_text() -> None:
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("seen", [float("inf"), float("nan"), -1e300, 1e300, 1e15])
+def test_a_host_of_no_time_is_shown_without_an_age(seen: float) -> None:
+    """Whatever stands there as a time, and as a number of listeners."""
+    strange = _host("strange").replace(seen=seen, listeners=wire.Unread(b"[]", 10**400))
+    answer = _fleet([strange, _host("good")]).ls()
+    (document,) = [each for each in render.ls_document(answer)["hosts"] if each["name"] == "strange"]
+    assert (document["seen"], document["age"]) == (None, None)
+    assert "never" in "\n".join(render.ls(answer, []))
+
+
 def test_who_names_each_host_that_has_the_port_or_promised_it() -> None:
     """One row for each; nobody else is listed."""
     fleet = _fleet([_host("a", _row(5432)), _host("b"), _host("c")], [_lease("c", 5432)])

@@ -36,6 +36,7 @@ MOST = 1000
 """Entries of a list inside a listener that are read: processes of a socket, words of a command. The rest is left out."""
 
 
+_MOST_COUNTED = 1 << 20
 _FEW = 8  # ports that are looked for in the text before it is parsed, which takes ten times as long
 
 
@@ -52,7 +53,7 @@ class Unread:
 
     def __init__(self, text: bytes | str | Callable[[], bytes], count: int) -> None:
         self._text = text
-        self._count = count
+        self._count = max(0, min(count, _MOST_COUNTED))
 
     def __len__(self) -> int:
         return self._count
@@ -168,12 +169,15 @@ def lease(row: Lease, live: bool) -> Document:
 
 
 def moment(seconds: float | None) -> str | None:
-    """Seconds since the epoch as ISO 8601 in UTC."""
+    """Seconds since the epoch as ISO 8601 in UTC; None for a time that no calendar has."""
     if seconds is None:
         return None
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def read_listener(value: object) -> Listener:

@@ -63,7 +63,8 @@ class Published:
     def heard(self, *, udp: bool, listeners: bool, leases: bool) -> Heard:
         """See `Hosts`. The leases of all hosts are read from the store itself."""
         own, unseen = self._own(udp)
-        others = sorted((each for each in self._reports() if each.host != own.host), key=lambda each: each.name)
+        others = [_dated(each) for each in self._reports() if each.host != own.host]
+        others.sort(key=lambda each: each.name)
         reports = (own, *others)
         silent = (Skipped(shown(each.name), why) for each in reports if (why := self._silence(each)))
         promised = tuple((lease.host, lease, None) for lease in self._leases()) if leases else ()
@@ -86,6 +87,13 @@ class Published:
             if report.alive
             else f"no agent is heard there; it told of itself last {age(self._clock() - report.seen)} ago"
         )
+
+
+def _dated(report: HostReport) -> HostReport:
+    """The report, if it is of a time that there is; else with that as its problem."""
+    if wire.moment(report.seen) is not None:
+        return report
+    return report.replace(seen=0.0, problem=report.problem or "it says that it is of no time that there is")
 
 
 class Asked:
