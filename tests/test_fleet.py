@@ -150,6 +150,8 @@ def test_who_names_each_host_that_has_the_port_or_promised_it() -> None:
         ("a", 1, False),
         ("c", 0, True),
     ]
+    over = _lease("b", 5432).replace(kind=LeaseKind.TTL, expires=NOW - 1)
+    assert "b" not in {row.report.name for row in _fleet([_host("b")], [over]).who(["5432"]).ports}
     lines = list(render.who(answer))
     assert lines[0] == "5432/tcp is held on 1 of 4 hosts"
     assert lines[-1] == "  c: leased to web of /home/me/shop"

@@ -6,7 +6,7 @@ A table of three hosts is read, one of ten thousand is not: beyond some rows the
 from __future__ import annotations
 
 from portward import wire
-from portward.model import Severity
+from portward.model import Severity, is_complete
 from portward.render import documents
 from portward.render.text import Paint, address, judgement, partial, table, what
 from portward.wording import age, brief, leased, shown
@@ -29,7 +29,8 @@ MOST_ROWS = 200
 def ls_document(answer: FleetReading) -> Document:
     """`ls --fleet --json`."""
     rows = [{"host": report.host, **wire.listener(row)} for report, row in answer.rows or ()]
-    return {"listeners": rows, **_hosts_document(answer.hosts)}
+    complete = is_complete((row for _, row in answer.rows or ()), answer.hosts.skipped)
+    return {"listeners": rows, **_hosts_document(answer.hosts), "complete": complete}
 
 
 def who_document(answer: FleetWho) -> Document:
