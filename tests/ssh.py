@@ -34,7 +34,7 @@ class Sshd:
         (folder / "sshd.conf").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
             f"StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+            f"PermitRootLogin prohibit-password\nMaxStartups 100\nSetEnv HOME={folder}\n"  # no start-up files of the user's shell
         )
         self._config: list[str] = []
         self.alias("one")
@@ -67,7 +67,7 @@ class Sshd:
         """The variables by which Portward asks these hosts; `remote` is what is run there, by default this tree's own."""
         source = f"env PYTHONPATH={ROOT}/src DOCKER_HOST=unix:///nonexistent XDG_STATE_HOME={self.folder}/state"
         return {
-            "PORTWARD_SSH": f"{need('ssh')} -F {self.folder}/ssh.conf",
+            "PORTWARD_SSH": f"{need('ssh')} -F {self.folder}/ssh.conf -o ConnectTimeout=100",  # a loaded machine is slow
             "PORTWARD_REMOTE": remote or f"{source} {sys.executable} -m portward",
         }
 
