@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -22,31 +21,42 @@ class Sshd:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _pick_port()
+        self.port = 0
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # privilege separation wants a folder of root's
         for name in ("host", "user", "stranger"):
             command = [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         (folder / "authorized").write_text((folder / "user.pub").read_text())
+        self._process = self._started()
         key = (folder / "host.pub").read_text().split()
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {key[0]} {key[1]}\n")
-        (folder / "sshd.conf").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
-            f"StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            "PermitRootLogin prohibit-password\nMaxStartups 100\n"
-        )
         self._config: list[str] = []
         self.alias("one")
         self.alias("two")
         self.alias("unknown", UserKnownHostsFile="/dev/null", StrictHostKeyChecking="yes")
         self.alias("denied", IdentityFile=f"{folder}/stranger")
-        self.alias("closed", Port=str(_pick_port()))
+        self.alias("closed", Port="1")
         self.alias("nowhere", HostName="no-such-host.invalid")
-        with (folder / "log").open("wb") as log:
-            command = [need("sshd"), "-D", "-e", "-f", f"{folder}/sshd.conf"]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
-        self._wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """The server, on a port that nobody took before it."""
+        for _try in range(20):
+            self.port = _pick_port()
+            (self.folder / "sshd.conf").write_text(
+                f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\n"
+                f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"
+                "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nMaxStartups 100\n"
+                f"SetEnv HOME={self.folder}\n"  # no start-up files of the user's shell
+            )
+            with (self.folder / "log").open("wb") as log:
+                command = [need("sshd"), "-D", "-e", "-f", f"{self.folder}/sshd.conf"]
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+            if self._listens(process):
+                return process
+            process.kill()
+            process.wait()
+        raise AssertionError((self.folder / "log").read_text())
 
     def alias(self, name: str, **settings: str) -> None:
         """Another name for the server, or for what is none."""
@@ -67,7 +77,7 @@ class Sshd:
         """The variables by which Portward asks these hosts; `remote` is what is run there, by default this tree's own."""
         source = f"env PYTHONPATH={ROOT}/src DOCKER_HOST=unix:///nonexistent XDG_STATE_HOME={self.folder}/state"
         return {
-            "PORTWARD_SSH": f"{need('ssh')} -F {self.folder}/ssh.conf",
+            "PORTWARD_SSH": f"{need('ssh')} -F {self.folder}/ssh.conf -o ConnectTimeout=100",  # a loaded machine is slow
             "PORTWARD_REMOTE": remote or f"{source} {sys.executable} -m portward",
         }
 
@@ -79,13 +89,11 @@ class Sshd:
         self._process.kill()
         self._process.wait()
 
-    def _wait(self) -> None:
+    def _listens(self, process: subprocess.Popen[bytes]) -> bool:
+        """Waits until the server says so, or ends."""
         deadline = time.monotonic() + STARTS_WITHIN
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as made:
-                    if made.recv(4) == b"SSH-":
-                        return
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError((self.folder / "log").read_text())
+        while time.monotonic() < deadline and process.poll() is None:
+            if f"Server listening on 127.0.0.1 port {self.port}." in (self.folder / "log").read_text():
+                return True
+            time.sleep(0.02)
+        return False

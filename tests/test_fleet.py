@@ -62,7 +62,12 @@ def _fleet(reports: Sequence[HostReport], leases: Sequence[Lease] = (), folder: 
         str(folder) if folder else None, clock=lambda: NOW, environment={"DOCKER_HOST": "", "HOME": "/none"}
     )
     source = Published(
-        here.site(), lambda: reports, lambda: tuple(leases), lambda udp: ward.live.read(udp=udp), lambda: NOW
+        here.site(),
+        here.name(),
+        lambda: reports,
+        lambda: tuple(leases),
+        lambda udp: ward.live.read(udp=udp),
+        lambda: NOW,
     )
     return Fleet(source, ward.live, ward.declared, ward._leased().promises, lambda: NOW)
 
@@ -86,8 +91,17 @@ def test_ls_tells_the_host_of_each_listener_and_the_age_of_its_word(listen: Any)
         ("build-2", 7200, 2),
     ]
     text = "\n".join(render.ls(answer, ["postgres"]))
-    assert "3 hosts: 3 live (heard at most 2 h ago); 4 listeners match postgres" in text
+    assert "3 hosts: 3 live (told at most 2 h ago); 4 listeners match postgres" in text
     assert "8 s ago" in text
+
+
+def test_udp_is_shown_where_it_is_asked_for() -> None:
+    """Agents publish it too; `ls` lists it with `udp`, or by a query that says so."""
+    udp = Listener(Endpoint("0.0.0.0", 5353, Transport.UDP), State.UDP, "ada")
+    fleet = _fleet([_host("a", _row(5353), udp)])
+    for queries, wide, wanted in (([], False, 1), ([], True, 2), (["5353"], False, 1), (["5353/udp"], False, 1)):
+        rows = fleet.ls(queries, udp=wide).rows or ()
+        assert len([row for report, row in rows if report.name == "a"]) == wanted
 
 
 def test_a_host_that_is_gone_or_cannot_be_read_hides_no_other() -> None:
@@ -105,7 +119,7 @@ def test_a_host_that_is_gone_or_cannot_be_read_hides_no_other() -> None:
     }
     reasons = {each["what"]: each["reason"] for each in document["skipped"]}
     assert "cannot be read" in reasons["bad"]
-    assert "not been heard for 2 h" in reasons["gone"]
+    assert "told of itself last 2 h ago" in reasons["gone"]
 
 
 def test_a_name_from_a_hostile_host_is_text() -> None:
@@ -118,6 +132,16 @@ def test_a_name_from_a_hostile_host_is_text() -> None:
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("seen", [float("inf"), float("nan"), -1e300, 1e300, 1e15])
+def test_a_host_of_no_time_is_shown_without_an_age(seen: float) -> None:
+    """Whatever stands there as a time, and as a number of listeners."""
+    strange = _host("strange").replace(seen=seen, listeners=wire.Unread(b"[]", 10**400))
+    answer = _fleet([strange, _host("good")]).ls()
+    (document,) = [each for each in render.ls_document(answer)["hosts"] if each["name"] == "strange"]
+    assert (document["seen"], document["age"]) == (None, None)
+    assert "never" in "\n".join(render.ls(answer, []))
+
+
 def test_who_names_each_host_that_has_the_port_or_promised_it() -> None:
     """One row for each; nobody else is listed."""
     fleet = _fleet([_host("a", _row(5432)), _host("b"), _host("c")], [_lease("c", 5432)])
@@ -126,6 +150,8 @@ def test_who_names_each_host_that_has_the_port_or_promised_it() -> None:
         ("a", 1, False),
         ("c", 0, True),
     ]
+    over = _lease("b", 5432).replace(kind=LeaseKind.TTL, expires=NOW - 1)
+    assert "b" not in {row.report.name for row in _fleet([_host("b")], [over]).who(["5432"]).ports}
     lines = list(render.who(answer))
     assert lines[0] == "5432/tcp is held on 1 of 4 hosts"
     assert lines[-1] == "  c: leased to web of /home/me/shop"
@@ -215,7 +241,7 @@ def test_thousands_of_hosts_are_a_summary() -> None:
     reports += [_host(f"gone{number}", alive=False) for number in range(100)]
     answer = _fleet(reports).ls(most=render.MOST_ROWS)
     lines = list(render.ls(answer, []))
-    assert "3101 hosts: 3001 live, 100 gone" in lines[0].replace(" (heard at most 8 s ago)", "")
+    assert "3101 hosts: 3001 live, 100 gone" in lines[0].replace(" (told at most 8 s ago)", "")
     assert len(lines) < 50
     assert any("portward ls --fleet 5432" in line for line in lines)
 

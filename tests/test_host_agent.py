@@ -253,7 +253,7 @@ def test_a_paused_agent_loses_its_leases_and_says_so(agent: Agent, store: EtcdSt
 
 def _ended() -> Any:
     """A process that was there."""
-    with subprocess.Popen(["true"]) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:  # until its input ends, with this block
         who = here.identity(process.pid)
     assert who is not None
     return who

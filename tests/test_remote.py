@@ -27,7 +27,9 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         server.stop()
 
 
-def _ask(server: Sshd, script: str, *names: str, seconds: float = 60, words: tuple[str, ...] = ()) -> list[remote.Told]:
+def _ask(
+    server: Sshd, script: str, *names: str, seconds: float = 300, words: tuple[str, ...] = ()
+) -> list[remote.Told]:
     """What hosts say whose portward is a shell script."""
     environment = {**os.environ, **server.environment(server.script(script))}
     return list(remote.ask([remote.named(name) for name in names or ("one",)], words, environment, seconds=seconds))
@@ -110,3 +112,10 @@ def test_without_ssh_nothing_can_be_asked() -> None:
     """That is one trouble of this machine, not one of each host."""
     with pytest.raises(Unavailable, match="no ssh"):
         remote.ask([RemoteHost("one", "one")], ["ls"], {"PATH": "/nonexistent"})
+
+
+@pytest.mark.parametrize("name", ["PORTWARD_SSH", "PORTWARD_REMOTE"])
+def test_a_command_with_an_open_quote_is_bad_usage(name: str) -> None:
+    """It is told with the variable that has it."""
+    with pytest.raises(UsageError, match=name):
+        remote.ask([RemoteHost("one", "one")], ["ls"], {**os.environ, name: "x 'y"})

@@ -104,6 +104,12 @@ def test_a_time_without_a_zone_is_refused(time: str) -> None:
         wire.read_process({"pid": 1, "name": "x", "started": time})
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e300, -1e300])
+def test_a_time_that_no_calendar_has_is_none(seconds: float) -> None:
+    """A lease of another machine may say anything."""
+    assert wire.moment(seconds) is None
+
+
 def test_what_is_too_long_is_cut() -> None:
     """A text, and a list of processes, at lengths that no honest answer has."""
     row = Listener(Endpoint("127.0.0.1", 80), State.LISTEN, processes=(Process(1, "n" * 10_000, ("w",) * 5000),) * 3000)
@@ -119,6 +125,7 @@ def test_unread_listeners_are_read_when_they_are_looked_at(rows: list[Listener])
     assert (len(unread), list(unread)) == (len(rows), rows)
     wanted = {row.port for row in rows[:1]}
     assert list(unread.on(wanted)) == [row for row in rows if row.port in wanted]
+    assert list(wire.Unread(b"garbage", 1).on({5432})) == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[5]", "[" * 100_000, b"\xff", '[{"port": 80}]'])

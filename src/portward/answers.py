@@ -342,7 +342,7 @@ class Hosts(Record):
 
     @staticmethod
     def state(report: HostReport) -> str:
-        """Whether a host was heard of late ("live"), long ago ("gone"), or not at all ("unreachable")."""
+        """Whether a host is heard ("live"), is not any more ("gone"), or was asked in vain ("unreachable")."""
         if report.alive:
             return "live"
         return "unreachable" if report.problem else "gone"

@@ -92,11 +92,10 @@ def ask(
     from concurrent.futures import ThreadPoolExecutor
     from shutil import which
 
-    ssh = shlex.split(environment.get("PORTWARD_SSH") or "ssh")
-    if not ssh or not which(ssh[0], path=environment.get("PATH")):
+    ssh = _command(environment, "PORTWARD_SSH", "ssh")
+    if not which(ssh[0], path=environment.get("PATH")):
         raise Unavailable("there is no ssh here", hint="install OpenSSH's client, or name one in PORTWARD_SSH")
-    remote = shlex.split(environment.get("PORTWARD_REMOTE") or "portward")
-    line = shlex.join([*remote, *words, "--json"])
+    line = shlex.join([*_command(environment, "PORTWARD_REMOTE", "portward"), *words, "--json"])
     narrate(f"{len(hosts)} hosts are asked: {line}")
 
     def one(host: RemoteHost) -> Told:
@@ -109,6 +108,15 @@ def ask(
 
     with ThreadPoolExecutor(max(1, min(AT_ONCE, len(hosts)))) as pool:
         return tuple(pool.map(one, hosts))
+
+
+def _command(environment: Mapping[str, str], name: str, default: str) -> list[str]:
+    """The words of a command in a variable. Raises UsageError for a quote without its end."""
+    text = environment.get(name, "").strip() or default
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{name}={text!r}: {error}") from None
 
 
 def _output(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> tuple[int | str, bytes, str]:

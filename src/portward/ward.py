@@ -125,24 +125,28 @@ class Portward:
                 lambda words: remote.ask(named, words, self.environment, self._narrate), skipped, self._clock
             )
         else:
-            source = self._published(self._leasing().store)
+            source = self._published()
         return Fleet(source, self.live, self.declared, self._leased().promises, self._clock)
 
-    def _published(self, store: LeaseStore) -> Published:
+    def _published(self) -> Published:
+        """What the hosts' agents publish. Raises UsageError where the store is this machine's alone."""
+        from portward.leases import here
         from portward.truths.hosts import Published
 
+        store = self._leasing().store
         if not store.is_shared:
             raise UsageError(
                 f"the lease store {store.address} is this machine's alone: no other host publishes to it",
                 hint="PORTWARD_STORE=etcd://… for a fleet, or --host USER@HOST to ask over SSH",
             )
-        from portward.leases import etcd_host, here
         from portward.leases.etcd import EtcdStore
+        from portward.leases.etcd_host import reports
 
-        assert isinstance(store, EtcdStore)  # the only one that several machines share
+        assert isinstance(store, EtcdStore)
         site = here.site_in(store, self.environment)
-        reports = etcd_host.reports
-        return Published(site, lambda: reports(store), store.leases, lambda udp: self.ls(udp=udp), self._clock)
+        return Published(
+            site, here.name(), lambda: reports(store), store.leases, lambda udp: self.ls(udp=udp), self._clock
+        )
 
     def watch(
         self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False

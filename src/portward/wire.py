@@ -36,6 +36,10 @@ MOST = 1000
 """Entries of a list inside a listener that are read: processes of a socket, words of a command. The rest is left out."""
 
 
+_MOST_COUNTED = 1 << 20
+_FEW = 8  # ports that are looked for in the text before it is parsed, which takes ten times as long
+
+
 class Malformed(ValueError):
     """A value that is not what it is said to be."""
 
@@ -49,7 +53,7 @@ class Unread:
 
     def __init__(self, text: bytes | str | Callable[[], bytes], count: int) -> None:
         self._text = text
-        self._count = count
+        self._count = max(0, min(count, _MOST_COUNTED))
 
     def __len__(self) -> int:
         return self._count
@@ -61,11 +65,14 @@ class Unread:
         return any(row == each for each in self)
 
     def on(self, ports: Collection[int] | None) -> Iterator[Listener]:
-        """Those on the given ports, or all. Raises Malformed for what is no list of listeners."""
+        """Those on the given ports, or all. Raises Malformed for what is no list of listeners, as far as it is read: not where none can be."""
         import json
 
+        text = self._text() if callable(self._text) else self._text
+        if ports is not None and len(ports) <= _FEW and not any(_occurs(str(port), text) for port in ports):
+            return
         try:
-            rows = json.loads(self._text() if callable(self._text) else self._text)
+            rows = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"not JSON: {error}") from None
         if type(rows) is not list:
@@ -73,6 +80,10 @@ class Unread:
         for row in rows:
             if ports is None or (type(row) is dict and type(row.get("port")) is int and row["port"] in ports):
                 yield read_listener(row)
+
+
+def _occurs(word: str, text: bytes | str) -> bool:
+    return word in text if isinstance(text, str) else word.encode() in text
 
 
 def listener(row: Listener) -> Document:
@@ -158,12 +169,15 @@ def lease(row: Lease, live: bool) -> Document:
 
 
 def moment(seconds: float | None) -> str | None:
-    """Seconds since the epoch as ISO 8601 in UTC."""
+    """Seconds since the epoch as ISO 8601 in UTC; None for a time that no calendar has."""
     if seconds is None:
         return None
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def read_listener(value: object) -> Listener:

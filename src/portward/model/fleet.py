@@ -15,7 +15,8 @@ class HostReport(Record):
     """What one host says of itself.
 
     `host` is its stable id, `name` what people call it, `boot` the start of the machine that it speaks of ("" where it does not tell).
-    `seen` is when it was last heard, seconds since the epoch, and `alive` whether it still is. `problem` is what is wrong with the report.
+    `seen` is when it told this, seconds since the epoch (0: never), and `alive` whether it is still heard: then nothing has changed since.
+    `problem` is what is wrong with the report.
     """
 
     host: str

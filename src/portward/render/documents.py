@@ -49,11 +49,17 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 
+_MOST_READABLE = 5000
+
+
 def dump(document: Document) -> str:
-    """The document as text: readable, in ASCII, and one document to any parser whatever the names in it."""
+    """The document as text: readable, in ASCII, and one document to any parser whatever the names in it.
+
+    One of very many listeners is on one line: nobody reads it, and the lines take most of the time.
+    """
     import json  # costs as much as a bind of a hundred ports: only for those who asked for JSON
 
-    return json.dumps(document, indent=2)
+    return json.dumps(document, indent=2 if len(document.get("listeners", ())) <= _MOST_READABLE else None)
 
 
 def ls(reading: Reading) -> Document:

@@ -6,7 +6,7 @@ A table of three hosts is read, one of ten thousand is not: beyond some rows the
 from __future__ import annotations
 
 from portward import wire
-from portward.model import Severity
+from portward.model import Severity, is_complete
 from portward.render import documents
 from portward.render.text import Paint, address, judgement, partial, table, what
 from portward.wording import age, brief, leased, shown
@@ -29,7 +29,8 @@ MOST_ROWS = 200
 def ls_document(answer: FleetReading) -> Document:
     """`ls --fleet --json`."""
     rows = [{"host": report.host, **wire.listener(row)} for report, row in answer.rows or ()]
-    return {"listeners": rows, **_hosts_document(answer.hosts)}
+    complete = is_complete((row for _, row in answer.rows or ()), answer.hosts.skipped)
+    return {"listeners": rows, **_hosts_document(answer.hosts), "complete": complete}
 
 
 def who_document(answer: FleetWho) -> Document:
@@ -92,8 +93,8 @@ def _hosts_document(hosts: Hosts, fits: Mapping[str, bool | None] | None = None)
             {
                 "host": report.host,
                 "name": report.name,
-                "seen": wire.moment(report.seen),
-                "age": round(max(0.0, hosts.now - report.seen), 3),
+                "seen": wire.moment(report.seen) if report.seen else None,
+                "age": round(max(0.0, hosts.now - report.seen), 3) if report.seen else None,
                 "state": hosts.state(report),
                 "listeners": len(report.listeners),
                 "problem": report.problem,
@@ -272,9 +273,9 @@ def leases(answer: FleetLeases) -> Iterator[str]:
 def _summary(hosts: Hosts) -> str:
     """How many hosts there are, and how old what they said is."""
     states = [hosts.state(report) for report in hosts.reports]
-    live = [hosts.now - report.seen for report in hosts.reports if report.alive and report.host != hosts.own]
+    live = [hosts.now - each.seen for each in hosts.reports if each.alive and each.seen and each.host != hosts.own]
     words = [f"{states.count(state)} {state}" for state in ("live", "gone", "unreachable") if state in states]
-    oldest = f" (heard at most {age(max(live))} ago)" if live and max(live) >= 1 else ""
+    oldest = f" (told at most {age(max(live))} ago)" if live and max(live) >= 1 else ""
     return f"{_hosts(len(states))}: {', '.join(words) or 'none'}{oldest}"
 
 
@@ -291,7 +292,7 @@ def _each(hosts: Hosts) -> Iterator[str]:
 
 def _seen(report: HostReport, hosts: Hosts) -> str:
     ago = hosts.now - report.seen
-    when = "now" if report.host == hosts.own or ago < 1 else f"{age(ago)} ago"
+    when = "now" if report.host == hosts.own or ago < 1 else f"{age(ago)} ago" if report.seen else "never"
     state = hosts.state(report)
     return {"live": when, "gone": f"gone {when}", "unreachable": "unreachable"}[state]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from portward.arguments import parse_port, parse_range
 from portward.errors import FileChanged, Unavailable, UsageError
 from portward.records import Record
-from portward.render import documents
+from portward.render import documents, fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,17 +70,24 @@ class Call(Record):
 
 
 def _ls(ward: Portward, asked: Asked) -> Document:
+    if asked.flag("fleet"):
+        return fleet.ls_document(ward.fleet().ls(asked.texts("query"), udp=asked.flag("udp")))
     udp, everywhere, identify = asked.flag("udp"), asked.flag("all_netns"), asked.flag("identify")
     return documents.ls(ward.ls(asked.texts("query"), udp=udp, all_netns=everywhere, identify=identify))
 
 
 def _who(ward: Portward, asked: Asked) -> Document:
     ports, everywhere, history = asked.needed("port"), asked.flag("all_netns"), asked.flag("history")
+    if asked.flag("fleet"):
+        return fleet.who_document(ward.fleet().who(ports))
     return documents.who(ward.who(ports, all_netns=everywhere, history=history))
 
 
 def _check(ward: Portward, asked: Asked) -> Document:
     ports = asked.texts("port")
+    if asked.flag("fleet"):
+        many = ward.fleet()
+        return fleet.check_document(many.check_ports(ports) if ports else many.check())
     return documents.check(ward.check_ports(ports) if ports else ward.check())
 
 
@@ -102,6 +109,12 @@ def _offer(ward: Portward, asked: Asked) -> Document:
 
 def _explain(ward: Portward, asked: Asked) -> Document:
     return documents.explain(ward.explain(asked.text("text")))
+
+
+def _leases(ward: Portward, asked: Asked) -> Document:
+    if asked.flag("fleet"):
+        return fleet.leases_document(ward.fleet().leases())
+    return documents.leases(ward.leases(everyone=asked.flag("all")))
 
 
 def _lease(ward: Portward, asked: Asked) -> Document:
@@ -158,7 +171,7 @@ CALLS = {
     "services": Call(False, lambda ward, _asked: documents.services(ward.services())),
     "find": Call(False, _find),
     "offer": Call(False, _offer),
-    "leases": Call(False, lambda ward, asked: documents.leases(ward.leases(everyone=asked.flag("all")))),
+    "leases": Call(False, _leases),
     "verify": Call(False, lambda ward, asked: documents.verify(ward.verify(asked.needed("port")))),
     "identify": Call(False, lambda ward, asked: documents.identify(ward.identify(*asked.needed("target")))),
     "doctor": Call(False, lambda ward, asked: documents.examined(ward.doctor(asked.needed("target")[0]))),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from portward import wire
 from portward.errors import Unavailable
 from portward.model import HostReport, Skipped
@@ -41,17 +39,22 @@ class Heard(Record):
 
 
 class Published:
-    """The hosts whose agents publish to the fleet's store, each as of when it was seen; this machine is looked at now."""
+    """The hosts whose agents publish to the fleet's store; this machine is looked at now.
+
+    An agent publishes what has changed: what a live host told last still is what its agent sees, within some seconds.
+    """
 
     def __init__(
         self,
         site: Site,
+        name: str,
         reports: Callable[[], Sequence[HostReport]],
         leases: Callable[[], Sequence[Lease]],
         look: Callable[[bool], Reading],
         clock: Callable[[], float],
     ) -> None:
         self._site = site
+        self._name = name
         self._reports = reports
         self._leases = leases
         self._look = look
@@ -60,15 +63,15 @@ class Published:
     def heard(self, *, udp: bool, listeners: bool, leases: bool) -> Heard:
         """See `Hosts`. The leases of all hosts are read from the store itself."""
         own, unseen = self._own(udp)
-        others = sorted((each for each in self._reports() if each.host != own.host), key=lambda each: each.name)
+        others = [_dated(each) for each in self._reports() if each.host != own.host]
+        others.sort(key=lambda each: each.name)
         reports = (own, *others)
         silent = (Skipped(shown(each.name), why) for each in reports if (why := self._silence(each)))
         promised = tuple((lease.host, lease, None) for lease in self._leases()) if leases else ()
         return Heard(reports, (*silent, *unseen), promised, own.host, self._site.netns)
 
     def _own(self, udp: bool) -> tuple[HostReport, tuple[Skipped, ...]]:
-        name = os.uname().nodename if hasattr(os, "uname") else self._site.host
-        report = HostReport(self._site.host, name, self._site.boot, self._clock(), True)
+        report = HostReport(self._site.host, self._name, self._site.boot, self._clock(), True)
         try:
             reading = self._look(udp)
         except Unavailable as error:
@@ -79,7 +82,18 @@ class Published:
         """Why a report tells nothing of now."""
         if report.problem:
             return report.problem
-        return None if report.alive else f"its agent has not been heard for {age(self._clock() - report.seen)}"
+        return (
+            None
+            if report.alive
+            else f"no agent is heard there; it told of itself last {age(self._clock() - report.seen)} ago"
+        )
+
+
+def _dated(report: HostReport) -> HostReport:
+    """The report, if it is of a time that there is; else with that as its problem."""
+    if wire.moment(report.seen) is not None:
+        return report
+    return report.replace(seen=0.0, problem=report.problem or "it says that it is of no time that there is")
 
 
 class Asked:

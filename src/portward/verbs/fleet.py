@@ -114,7 +114,12 @@ class Fleet:
         if most is not None and not queries and sum(len(report.listeners) for report in heard.reports) > most:
             return FleetReading(self._hosts(heard), None)
         seen, heard = _looked(heard, query.ports)
-        rows = tuple((report, row) for report, found in seen for row in found if query.wants(row))
+        rows = tuple(
+            (report, row)
+            for report, found in seen
+            for row in found
+            if (query.udp or row.transport is Transport.TCP) and query.wants(row)  # agents publish both
+        )
         return FleetReading(self._hosts(heard), rows)
 
     def who(self, ports: Sequence[str]) -> FleetWho:
@@ -122,7 +127,7 @@ class Fleet:
         wanted = self._endpoints(ports)
         heard = self._source.heard(udp=_has_udp(wanted), listeners=True, leases=True)
         seen, heard = _looked(heard, {each.port for each in wanted})
-        leases = _by_place(heard)
+        leases = self._by_place(heard)
         rows = [
             HostPort(report, endpoint, found, lease)
             for report, listeners in seen
@@ -156,7 +161,7 @@ class Fleet:
         wanted = self._endpoints(ports)
         heard = self._source.heard(udp=_has_udp(wanted), listeners=True, leases=True)
         seen, heard = _looked(heard, {each.port for each in wanted})
-        leases, worktree = _by_place(heard), self._promises().worktree
+        leases, worktree = self._by_place(heard), self._promises().worktree
         rows = tuple(
             self._port(report, endpoint, listeners, leases.get((report.host, endpoint.port, endpoint.transport)), heard)
             for report, listeners in seen
@@ -209,7 +214,7 @@ class Fleet:
         wanted = survey.wanted(project)
         heard = self._source.heard(udp=_has_udp(wanted), listeners=True, leases=True)
         seen, heard = _looked(heard, {endpoint.port for endpoint in wanted})
-        shared, leases = self._shared(project, settings), _by_host(heard)
+        shared, leases = self._shared(project, settings), _by_host(heard, self._clock())
         snapshots = {
             report.host: self._own(project, settings)
             if report.host == heard.own
@@ -259,6 +264,13 @@ class Fleet:
         )
         return survey.offering(self._live, everywhere, names).free
 
+    def _by_place(self, heard: Heard) -> dict[tuple[str, int, Transport], Lease]:
+        return {
+            (host, lease.port, lease.transport): lease
+            for host, leases in _by_host(heard, self._clock()).items()
+            for lease in leases
+        }
+
     def _endpoints(self, ports: Sequence[str]) -> list[Endpoint]:
         return [
             Endpoint(host, port, argument.transport)
@@ -298,17 +310,14 @@ def _snapshot(shared: Snapshot, rows: tuple[Listener, ...], leases: Sequence[Lea
     return shared.replace(reading=Reading(rows), refusals=refusals, leases=tuple(leases))
 
 
-def _by_host(heard: Heard) -> dict[str, list[Lease]]:
-    """The leases of each host in the network namespace where its listeners are seen: the first one, and our own on this machine."""
+def _by_host(heard: Heard, now: float) -> dict[str, list[Lease]]:
+    """The leases that stand on each host in the network namespace where its listeners are seen: the first one, and our own on this machine."""
     found: dict[str, list[Lease]] = {}
     for host, lease, _ in heard.leases:
-        if lease.netns == (heard.netns if host == heard.own else ""):
+        stands = lease.expires is None or lease.expires > now
+        if stands and lease.netns == (heard.netns if host == heard.own else ""):
             found.setdefault(host, []).append(lease)
     return found
-
-
-def _by_place(heard: Heard) -> dict[tuple[str, int, Transport], Lease]:
-    return {(host, lease.port, lease.transport): lease for host, leases in _by_host(heard).items() for lease in leases}
 
 
 def _has_udp(endpoints: Sequence[Endpoint]) -> bool:
