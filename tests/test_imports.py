@@ -273,7 +273,7 @@ def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
 
 
 BUDGETS = {
-    "ls": ([], 79, 150),
+    "ls": ([], 41, 85),
     "who": (["1"], 83, 195),
     "check": (["1"], 32, 40),
     "services": ([], 92, 200),
@@ -287,7 +287,7 @@ BUDGETS = {
     "release": (["nobody"], 33, 65),
     "leases": ([], 37, 75),
     "env": ([], 98, 215),
-    "run": (["web", "--", "true"], 121, 245),
+    "run": (["web", "--", "true"], 122, 245),
     "verify": (["1"], 86, 200),
     "pin": (["web=5000", "--reason", "why"], 43, 95),
     "kill": (["1", "--dry-run"], 39, 72),

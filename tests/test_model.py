@@ -157,6 +157,36 @@ def test_an_endpoint_is_written_as_in_a_url(address: str, text: str) -> None:
     assert str(Endpoint(address, 80)) == text
 
 
+def test_a_record_shows_nothing_of_the_tuple_that_it_is() -> None:
+    """It has no length, order or items, is true even without fields, and equals no tuple; ranges that no list could hold are copied."""
+
+    class Empty(Record):
+        pass
+
+    class Pair(Record):
+        x: int
+        y: int
+
+    pair: Any = Pair(1, 2)
+    for use in (
+        len,
+        iter,
+        list,
+        lambda one: one[0],
+        lambda one: 1 in one,
+        lambda one: one < one,
+        lambda one: one + one,
+    ):
+        with pytest.raises(TypeError):
+            use(pair)
+    assert bool(Empty())
+    assert pair != (1, 2)
+    assert pair != (1, 2)
+    vast = PortRange(0, 1 << 80)
+    assert (astuple(vast), vast.replace(low=1).low) == ((0, 1 << 80), 1)
+    assert copy.deepcopy(vast) == vast
+
+
 def test_records_are_values() -> None:
     """Equality and hash go by type and content."""
     assert Point(1, 2) == Point(y=2, x=1)

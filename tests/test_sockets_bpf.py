@@ -134,6 +134,44 @@ def test_every_kind_of_socket_has_its_owner(listen: Listen) -> None:
         assert both([inode(one) for one in made]) == {inode(one): [os.getpid()] for one in made}
 
 
+# code for a process of its own, with a name and a child that are unlike others: what each way tells of the two, but not of whose child we are
+TOLD = """
+import signal
+from portward.sockets import _bpf, _proc
+held, started = listen("127.0.0.1"), os.fork()
+if not started:
+    with open("/proc/self/comm", "w") as name:
+        name.write("a) (b c")
+    os.setuid(65534)
+    signal.pause()
+while "a) (b c" not in open(f"/proc/{started}/comm").read():
+    pass
+while os.stat(f"/proc/{started}").st_uid != 65534:
+    pass
+seen = {}
+_bpf.socket_owners([os.fstat(held.fileno()).st_ino], seen)
+ready(
+    told=[repr(seen.get(pid)) for pid in (os.getpid(), started)],
+    stat=[repr(_proc._stat(pid)) for pid in (os.getpid(), started)],
+    process=[repr(_proc.process(pid, seen.get(pid)).replace(started=None)) for pid in (os.getpid(), started)],
+    walked=[repr(_proc.process(pid).replace(started=None)) for pid in (os.getpid(), started)],
+)
+os.kill(started, 9)
+"""
+
+
+@pytest.mark.parametrize("apart", [(), ("--pid", "--fork", "--mount-proc"), ("--time", "--boottime", "5000", "--fork")])
+def test_what_is_told_of_processes_by_the_way_is_what_proc_says(apart: tuple[str, ...], answers: None) -> None:
+    """Name, parent, start and user; in a time namespace of one's own, nothing, for that is not the time of /proc."""
+    prefix = [need("unshare"), *apart, "--kill-child"] if apart else []
+    if prefix and subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        unmet(f"unshare {' '.join(apart)} is not possible")
+    facts = run_code(TOLD, prefix=prefix)
+    assert facts["process"] == facts["walked"]
+    is_told = _btf.TASK_ITERATOR in _btf.read() and "--time" not in apart
+    assert facts["told"] == (facts["stat"] if is_told else ["None", "None"])
+
+
 @pytest.mark.usefixtures("answers")
 def test_only_what_was_asked_for_is_told(listen: Listen) -> None:
     """Other sockets are left out, and so are inode 0 and one that is nobody's."""

@@ -27,7 +27,7 @@ from tests.conftest import need, need_root, port_of, unmet
 if sys.platform != "linux":
     pytest.skip("Linux alone tells of changes", allow_module_level=True)
 
-from portward.sockets import _changes, _linux, _owners
+from portward.sockets import _changes, _linux, _owners, _proc
 from portward.sockets._changes import Changes
 from portward.sockets._linux import LinuxReader
 
@@ -228,9 +228,11 @@ def test_owners_are_asked_for_the_new_ones_alone(listen: Listen, monkeypatch: py
     asked: list[Collection[int]] = []
     real = _owners.socket_owners
 
-    def owners(inodes: Collection[int], narrate: Callable[[str], None]) -> tuple[dict[int, list[int]], bool]:
+    def owners(
+        inodes: Collection[int], narrate: Callable[[str], None], seen: dict[int, _proc.Stat]
+    ) -> tuple[dict[int, list[int]], bool]:
         asked.append(inodes)
-        return real(inodes, narrate)
+        return real(inodes, narrate, seen)
 
     monkeypatch.setattr(_owners, "socket_owners", owners)
     reader = LinuxReader()
@@ -293,9 +295,11 @@ def test_memory_ends_in_time(listen: Listen, monkeypatch: pytest.MonkeyPatch) ->
     asked: list[Collection[int]] = []
     real = _owners.socket_owners
 
-    def owners(inodes: Collection[int], narrate: Callable[[str], None]) -> tuple[dict[int, list[int]], bool]:
+    def owners(
+        inodes: Collection[int], narrate: Callable[[str], None], seen: dict[int, _proc.Stat]
+    ) -> tuple[dict[int, list[int]], bool]:
         asked.append(inodes)
-        return real(inodes, narrate)
+        return real(inodes, narrate, seen)
 
     monkeypatch.setattr(_owners, "socket_owners", owners)
     reader = LinuxReader()

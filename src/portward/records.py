@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from enum import StrEnum as StrEnum
     from typing import Any, Self, dataclass_transform
+
+    _Values = object
+
+    def _tuplegetter(place: int, told: str) -> object: ...
+    def _values(record: object) -> Iterator[Any]: ...
 else:
+    from _collections import _tuplegetter  # what `collections.namedtuple` is made of
+
+    _Values, _values = tuple, tuple.__iter__
 
     def dataclass_transform(**_options):
         return lambda cls: cls
@@ -19,32 +27,41 @@ else:
 
 @dataclass_transform(frozen_default=True)
 class _RecordType(type):
-    """Makes a class of annotated fields into an immutable record with `__slots__`."""
+    """Makes a class of annotated fields into an immutable record: a tuple of their values, each with a name."""
 
     _fields: tuple[str, ...]
     _defaults: dict[str, object]
-    _setters: tuple[Any, ...]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
         fields = tuple(namespace.get("__annotations__", ()))
         defaults = {field: namespace.pop(field) for field in fields if field in namespace}
-        cls = super().__new__(mcs, name, bases, {**namespace, "__slots__": fields})
+        getters = {field: _tuplegetter(place, "") for place, field in enumerate(fields)}
+        cls = super().__new__(mcs, name, bases, {**namespace, **getters, "__slots__": ()})
         cls._fields = fields
         cls._defaults = defaults
-        cls._setters = tuple(cls.__dict__[field].__set__ for field in fields)
         cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
         return cls
 
 
-class Record(metaclass=_RecordType):
-    """Base of all records: equality and hash by value, no assignment after construction."""
+class Record(_Values, metaclass=_RecordType):
+    """Base of all records: equality and hash by type and value, no assignment after construction.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        cls = type(self)
-        if kwargs or len(args) != len(cls._fields):
-            args = _bind(cls, args, kwargs)
-        for assign, value in zip(cls._setters, args, strict=True):
-            assign(self, value)
+    That it is a tuple is a matter of speed alone, and hidden: it has no length, no order, is not gone through, and is always true,
+    unless a class says otherwise.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            if kwargs or len(args) != len(cls._fields):
+                args = _bind(cls, args, kwargs)
+            return tuple.__new__(cls, args)
+
+        __len__ = __iter__ = __reversed__ = __contains__ = __getitem__ = None
+        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __mul__ = __rmul__ = None
+
+        def __bool__(self) -> bool:
+            return True
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: cannot set {name!r}")
@@ -54,11 +71,13 @@ class Record(metaclass=_RecordType):
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
-            return NotImplemented
-        return astuple(self) == astuple(other)
+            return False if isinstance(other, tuple) else NotImplemented
+        return bool(_Values.__eq__(self, other))
 
-    def __hash__(self) -> int:
-        return hash(astuple(self))
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = _Values.__hash__
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
@@ -70,7 +89,7 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
         cls = type(self)
-        values = [changes.pop(field) if field in changes else getattr(self, field) for field in cls._fields]
+        values = [changes.pop(field, value) for field, value in zip(cls._fields, astuple(self), strict=True)]
         if changes:
             raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
         return cls(*values)
@@ -78,7 +97,7 @@ class Record(metaclass=_RecordType):
 
 def astuple(record: Record) -> tuple[Any, ...]:
     """The record's values in the order of its fields, one level deep."""
-    return tuple(getattr(record, field) for field in type(record)._fields)
+    return tuple(_values(record))
 
 
 def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:

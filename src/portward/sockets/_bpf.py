@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from portward.sockets._bpf_kernel import Call
+    from portward.sockets._proc import Stat
 
 _BPF_OBJ_PIN = 6
+_FIRST_TIME_NAMESPACE = "time:[4026531834]"  # PROC_TIME_INIT_INO in include/linux/proc_ns.h
 
 
-def socket_owners(inodes: Collection[int]) -> dict[int, list[int]]:
+def socket_owners(inodes: Collection[int], seen: dict[int, Stat] | None = None) -> dict[int, list[int]]:
     """Which processes have the sockets of these inodes open: {inode: sorted pids}. Raises Unusable.
+
+    Into `seen` goes what the kernel told of these processes in the same pass, where it did.
 
     The same as the walk over /proc (`_proc.socket_owners`), as root: pids are those of our own pid namespace, processes of
     namespaces inside it included, and a socket that no process of it has open has no entry. More than the walk, threads
@@ -34,7 +38,7 @@ def socket_owners(inodes: Collection[int]) -> dict[int, list[int]]:
     started, from its vfork or execve to the end of that, has what its parent has for a moment more: it is an owner only
     where nobody else is. Not an atomic picture: descriptors come and go during the pass.
     """
-    return _settled(inodes, lambda wanted: _ask(system_call(), wanted))
+    return _settled(inodes, lambda wanted: _ask(system_call(), wanted, seen))
 
 
 def pinned_owners(inodes: Collection[int], path: str) -> dict[int, list[int]]:
@@ -63,14 +67,14 @@ def _settled(inodes: Collection[int], ask: Callable[[set[int]], set[tuple[int, .
     return owners
 
 
-def _ask(bpf: Call, wanted: set[int]) -> set[tuple[int, ...]]:
+def _ask(bpf: Call, wanted: set[int], seen: dict[int, Stat] | None = None) -> set[tuple[int, ...]]:
     """Every (pid, whether it is just being started, inode) of the wanted sockets, by a program that is loaded for this."""
     offsets = _offsets(bpf)
     if _btf.TASK_ITERATOR in offsets:
         from portward.sockets import _bpf_tasks
 
         try:
-            return _bpf_tasks.ask(bpf, offsets, wanted)
+            return _bpf_tasks.ask(bpf, offsets, wanted, seen if _is_time_of_machine() else None)
         except (Unusable, OSError):
             pass  # the other program asks less of the kernel, and has no limit
     from portward.sockets import _bpf_files
@@ -80,6 +84,14 @@ def _ask(bpf: Call, wanted: set[int]) -> set[tuple[int, ...]]:
         return set(_bpf_files.told(passed(bpf, link), wanted))
     finally:
         os.close(link)
+
+
+def _is_time_of_machine() -> bool:
+    """Whether we count time after boot as the kernel itself does: not in a time namespace of our own (time_namespaces(7))."""
+    try:
+        return os.readlink("/proc/self/ns/time") == _FIRST_TIME_NAMESPACE
+    except OSError:
+        return True  # this kernel has none
 
 
 def _offsets(bpf: Call) -> dict[str, int]:

@@ -53,24 +53,16 @@ def system_call() -> Call:
     number = _SYS_BPF.get(os.uname().machine)
     if number is None:
         raise Unusable(f"not on {os.uname().machine}")
-    import _ctypes  # what `ctypes` is built on: all that is needed, for a third of its start-up
+    from portward.sockets import _libc
 
-    class Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
-        _type_ = "l"
-
-    class Function(_ctypes.CFuncPtr):
-        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
-        _restype_ = Long
-
-    program = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]
-    syscall = Function(_ctypes.dlsym(program, "syscall"))
+    syscall = _libc.function("syscall")
 
     def bpf(command: int, attributes: bytes) -> int:
         for _attempt in range(_ATTEMPTS):
             result = int(syscall(number, command, attributes, len(attributes)))
             if result >= 0:
                 return result
-            code = _ctypes.get_errno()
+            code = _libc.errno()
             if code != errno.EAGAIN:  # the verifier stops for a signal
                 break
         raise OSError(code, os.strerror(code))

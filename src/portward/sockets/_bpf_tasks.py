@@ -38,12 +38,14 @@ from portward.sockets._bpf_kernel import (
     SHIFT_RIGHT_BY,
     STORE32,
     STORE64,
+    TIMES_NUMBER,
     Assembler,
     Unusable,
     linked,
     memory,
     passed,
 )
+from portward.sockets._proc import Stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +64,15 @@ _S_IFMT, _S_IFSOCK, _SOCKFS_MAGIC = 0xF000, 0xC000, 0x534F434B  # include/uapi/l
 _BITS = 1 << 16
 _COUNT, _WANTED = 0, 8
 _FOUND = _WANTED + _BITS // 8
-_RECORD = struct.Struct("=IIQ")  # pid, whether it is just being started, inode
-_RECORD_SHIFT = 4
+_RECORD = struct.Struct("=IIQQII16s")  # pid, whether it is just being started, inode; start, user, parent, name
+_TICK = 10_000_000  # nanoseconds: USER_HZ is 100 on all machines that are asked
 _MOST = 1 << 14  # records: more than 16,000 owners of what is wanted are left to `_bpf_files`
 
 
-def ask(bpf: Call, offsets: dict[str, int], wanted: Collection[int]) -> set[tuple[int, ...]]:
-    """Every (pid, whether it is just being started, inode) of the wanted sockets.
+def ask(
+    bpf: Call, offsets: dict[str, int], wanted: Collection[int], seen: dict[int, Stat] | None = None
+) -> set[tuple[int, ...]]:
+    """Every (pid, whether it is just being started, inode) of the wanted sockets. What else is told of the processes goes into `seen`.
 
     Raises OSError, or Unusable where the program is refused or there is more to tell than it has room for.
     """
@@ -84,8 +88,11 @@ def ask(bpf: Call, offsets: dict[str, int], wanted: Collection[int]) -> set[tupl
     count = int.from_bytes(found[_COUNT:_WANTED], "little")
     if count >= _MOST:
         raise Unusable("more than there is room for")
-    records = _RECORD.iter_unpack(found[_FOUND : _FOUND + count * _RECORD.size])
-    return {record for record in records if record[2] in wanted}
+    records = [each for each in _RECORD.iter_unpack(found[_FOUND : _FOUND + count * _RECORD.size]) if each[2] in wanted]
+    if seen is not None:
+        for pid, _starting, _inode, start, uid, parent, name in records:
+            seen[pid] = Stat(name.rstrip(b"\0").decode(errors="replace"), parent, start // _TICK, uid)
+    return {record[:3] for record in records}
 
 
 def _filled(bpf: Call, table: int, value: bytes, program: bytes, offsets: dict[str, int]) -> memoryview:
@@ -137,7 +144,7 @@ class _Code(Assembler):
     """The parts of the program. Registers 6 to 9 are kept over calls; 1 to 5 are arguments, 0 is the result; 10 is the stack."""
 
     TASK, FILES, TABLE, STACK = 6, 7, 8, 10
-    LOOP, RECORD, SLOT, FILE = -8, -24, -32, -40  # places on the stack
+    LOOP, SLOT, FILE, RECORD = -8, -16, -24, -72  # places on the stack
 
     def __init__(self, offsets: dict[str, int]) -> None:
         super().__init__()
@@ -155,8 +162,34 @@ class _Code(Assembler):
         self.call_kernel(self._offsets["bpf_rdonly_cast"])
 
     def note_process(self, leader: int) -> None:
-        """Puts into the record: the process's number in our own pid namespace, and whether it is just being started."""
-        # it is while it uses its parent's memory (vfork), and then until execve has closed what it closes
+        """Puts into the record what is told of the process."""
+        self._note_whether_it_starts(leader)
+        # how deep our own pid namespace is: the iterator keeps to that of its reader
+        self.add(CALL, number=_BPF_FUNC_GET_CURRENT_TASK)
+        self.cast(0, "task_struct")
+        self.load(1, 0, "task_struct.thread_pid")
+        self.load(8, 1, "pid.level", LOAD32)
+        self._load_number(leader, "out")
+        self.add(STORE32, self.STACK, 1, self.RECORD)
+        # as /proc/PID/stat has it (fs/proc/array.c)
+        self.add(SET, 1, number=0)
+        self.add(STORE32, self.STACK, 1, self.RECORD + 28)
+        self.load(1, leader, "task_struct.start_boottime")
+        self.add(STORE64, self.STACK, 1, self.RECORD + 16)
+        self.load(1, leader, "task_struct.real_cred")
+        self.load(1, 1, "cred.euid", LOAD32)
+        self.add(STORE32, self.STACK, 1, self.RECORD + 24)
+        for half in (0, 8):
+            self.add(LOAD64, 1, leader, self._offsets["task_struct.comm"] // 8 + half)
+            self.add(STORE64, self.STACK, 1, self.RECORD + 32 + half)
+        self.load(1, leader, "task_struct.real_parent")
+        self.load(9, 1, "task_struct.group_leader")
+        self._load_number(9, "noted")
+        self.add(STORE32, self.STACK, 1, self.RECORD + 28)
+        self.label("noted")
+
+    def _note_whether_it_starts(self, leader: int) -> None:
+        """It does while it uses its parent's memory (vfork), and then until execve has closed what it closes."""
         self.add(SET, 3, number=1)
         self.load(1, leader, "task_struct.mm")
         self.load(2, leader, "task_struct.real_parent")
@@ -166,21 +199,19 @@ class _Code(Assembler):
         self.add(AND_NUMBER, 3, number=1 << self._offsets["task_struct.in_execve"] % 8)
         self.label("told")
         self.add(STORE32, self.STACK, 3, self.RECORD + 4)
-        # how deep that namespace is: the iterator keeps to that of its reader
-        self.add(CALL, number=_BPF_FUNC_GET_CURRENT_TASK)
-        self.cast(0, "task_struct")
-        self.load(1, 0, "task_struct.thread_pid")
-        self.load(8, 1, "pid.level", LOAD32)
-        self.load(1, leader, "task_struct.thread_pid")
+
+    def _load_number(self, task: int, unless: str) -> None:
+        """Register 1 = the number of a task in the pid namespace that is as deep as register 8 says. Where it has none, jumps."""
+        self.load(1, task, "task_struct.thread_pid")
         self.load(2, 1, "pid.level", LOAD32)
-        self.add(JUMP_IF_LESS, 2, 8, "out")
-        self.add(SHIFT_LEFT, 8, number=_UPID_SHIFT)
-        self.add(ADD, 1, 8)
+        self.add(JUMP_IF_LESS, 2, 8, unless)
+        self.add(MOVE, 2, 8)
+        self.add(SHIFT_LEFT, 2, number=_UPID_SHIFT)
+        self.add(ADD, 1, 2)
         self.add(ADD_NUMBER, 1, number=self._offsets["pid.numbers"] // 8)
         self.cast(1, "upid")
         self.add(LOAD32, 1, 0, 0)
-        self.add(JUMP_IF, 1, at="out", number=0)
-        self.add(STORE32, self.STACK, 1, self.RECORD)
+        self.add(JUMP_IF, 1, at=unless, number=0)
 
     def each_descriptor(self, table: int) -> None:
         """Tells each wanted socket in the table of descriptors."""
@@ -259,7 +290,7 @@ class _Code(Assembler):
         self.add(MOVE, 3, 2)
         self.add(ADD_NUMBER, 3, number=1)
         self.add(STORE64, 1, 3, 0)
-        self.add(SHIFT_LEFT, 2, number=_RECORD_SHIFT)
+        self.add(TIMES_NUMBER, 2, number=_RECORD.size)
         self.point(3, table, _FOUND)
         self.add(ADD, 3, 2)
         for offset in range(0, _RECORD.size, 8):

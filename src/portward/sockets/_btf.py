@@ -25,6 +25,10 @@ MEMBERS = (  # for the program of `_bpf_files`
 )
 TASK_MEMBERS = (  # more, for that of `_bpf_tasks`
     "task_struct.files",
+    "task_struct.comm",
+    "task_struct.real_cred",
+    "task_struct.start_boottime",
+    "cred.euid",
     "files_struct.fdt",
     "fdtable.fd",
     "fdtable.max_fds",
@@ -37,7 +41,7 @@ FUNCTIONS = (TASK_ITERATOR, "bpf_rdonly_cast", "bpf_iter_num_new", "bpf_iter_num
 _FUNCS = (ITERATOR, *FUNCTIONS)
 _TYPES = (*STRUCTURES, *FUNCTIONS)
 _BTF = "/sys/kernel/btf/vmlinux"
-_LAYOUT = 2  # of the file
+_LAYOUT = 3  # of the file
 _LARGEST_OFFSET, _LARGEST_TYPE, _LARGEST_CACHE = 8 * (1 << 15) - 1, 1 << 24, 4096
 
 _STRUCT, _UNION, _FUNC = 4, 5, 12  # BTF_KIND_…

@@ -56,7 +56,7 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports, 1 << LISTEN))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        listeners = self._owned(rows) if owners else [_listener(netns, row, (), False, {}) for netns, row in rows]
+        listeners = self._owned(rows) if owners else [_listener(netns, row, (), False, {}, {}) for netns, row in rows]
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
 
@@ -65,22 +65,23 @@ class LinuxReader:
         memory = self._memory
         recalled = memory.recall(rows) if memory else {}
         new = [(netns, row) for netns, row in rows if (netns, row.cookie) not in recalled]
-        pids, hidden = self._owners({row.inode for _, row in new} - {0})
+        seen: dict[int, _proc.Stat] = {}
+        pids, hidden = self._owners({row.inode for _, row in new} - {0}, seen)
         known: dict[int, Process | None] = {}
         listeners = list(recalled.values())
         for netns, row in new:
-            listener = _listener(netns, row, pids.get(row.inode, ()), hidden, known)
+            listener = _listener(netns, row, pids.get(row.inode, ()), hidden, known, seen)
             listeners.append(listener)
             if memory:
                 memory.keep(netns, row, listener)
         return listeners
 
-    def _owners(self, inodes: Collection[int]) -> tuple[dict[int, list[int]], bool]:
+    def _owners(self, inodes: Collection[int], seen: dict[int, _proc.Stat]) -> tuple[dict[int, list[int]], bool]:
         if not inodes:
             return {}, False
         from portward.sockets import _owners
 
-        return _owners.socket_owners(inodes, self._narrate)
+        return _owners.socket_owners(inodes, self._narrate, seen)
 
     def remember(self, seconds: float) -> None:
         """See `SocketReader.remember`."""
@@ -126,11 +127,16 @@ def _sockets(udp: bool, ports: Collection[int] | None, states: int = _HELD) -> l
 
 
 def _listener(
-    netns: str | None, row: SocketRow, pids: Collection[int], hidden: bool, known: dict[int, Process | None]
+    netns: str | None,
+    row: SocketRow,
+    pids: Collection[int],
+    hidden: bool,
+    known: dict[int, Process | None],
+    seen: dict[int, _proc.Stat],
 ) -> Listener:
     for pid in pids:
         if pid not in known:
-            known[pid] = _proc.process(pid)
+            known[pid] = _proc.process(pid, seen.get(pid))
     processes = tuple(found for pid in sorted(pids) if (found := known[pid]) is not None)
     transport = Transport.UDP if row.protocol == _UDP else Transport.TCP
     state = State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND

@@ -1,7 +1,7 @@
 """Sockets as the Linux kernel lists them: NETLINK_SOCK_DIAG (sock_diag(7)).
 
-Layouts are those of include/uapi/linux/netlink.h, sock_diag.h and inet_diag.h. One request dumps the sockets of one family
-and one protocol that are in the states asked for; the kernel answers with `inet_diag_msg` messages and closes with
+Layouts are those of include/uapi/linux/netlink.h, sock_diag.h and inet_diag.h. One request dumps the sockets of one protocol that are
+in the states asked for, of one family, or for TCP of both; the kernel answers with `inet_diag_msg` messages and closes with
 NLMSG_DONE. No privilege is needed, and every user's sockets are listed.
 """
 
@@ -37,13 +37,14 @@ STATE_NAMES = {
 ANY_STATE = (1 << 12) - 1
 
 _NETLINK_SOCK_DIAG = 4
-_SOCK_DIAG_BY_FAMILY = 20
+_TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20
 _NLM_F_REQUEST_DUMP = 0x301
 _NLM_F_DUMP_INTR = 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ATTR_BYTECODE, _ATTR_SKV6ONLY = 1, 11
 _HEADER = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
 _REQUEST = Struct("=IHHII BBBBI HH16s16sI8s")  # nlmsghdr, then inet_diag_req_v2
+_REQUEST_TCP = Struct("=IHHII 4x HH16s16sI8s II")  # nlmsghdr, then inet_diag_req
 _ROW = Struct(
     "=16x BB2x 2s2x 16s16x IQ 4x IIII"
 )  # inet_diag_msg: family, state, port, source, interface, cookie; queues; uid, inode
@@ -107,9 +108,9 @@ class SockDiag:
 
     def _messages(self, protocol: int, states: int, port: int | None) -> list[bytes]:
         found: list[bytes] = []
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for request in _requests(protocol, states, port):
             for _attempt in range(_ATTEMPTS):
-                messages, consistent = self._ask(_request(family, protocol, states, port))
+                messages, consistent = self._ask(request)
                 if consistent:
                     break
             found += messages
@@ -132,14 +133,27 @@ class SockDiag:
                 messages.append(message)
 
 
-def _request(family: int, protocol: int, states: int, port: int | None) -> bytes:
+def _requests(protocol: int, states: int, port: int | None) -> list[bytes]:
+    """What to send for the sockets of both families.
+
+    The older kind of request is for TCP alone, and for both at once (`inet_diag_dump_compat` in net/ipv4/inet_diag.c): the kernel goes
+    through its tables, which is most of the work, a single time.
+    """
     code = b""
     if port is not None:
         # if the source port equals the operand go on 8 bytes (the end: accept), else 12 (past it: reject)
         code = _SPORT_EQUALS.pack(_SPORT_EQUALS.size, _ATTR_BYTECODE, _S_EQ, 8, 12, 0, 0, port)
+    socket_id = (0, 0, b"", b"", 0, b"\xff" * 8)
+    flags = (_NLM_F_REQUEST_DUMP, 1, 0)
+    if protocol == socket.IPPROTO_TCP:
+        size = _REQUEST_TCP.size + len(code)
+        return [_REQUEST_TCP.pack(size, _TCPDIAG_GETSOCK, *flags, *socket_id, states, 0) + code]
     size = _REQUEST.size + len(code)
-    head = (size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0)
-    return _REQUEST.pack(*head, family, protocol, 0, 0, states, 0, 0, b"", b"", 0, b"\xff" * 8) + code
+    head = (size, _SOCK_DIAG_BY_FAMILY, *flags)
+    return [
+        _REQUEST.pack(*head, family, protocol, 0, 0, states, *socket_id) + code
+        for family in (socket.AF_INET, socket.AF_INET6)
+    ]
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:

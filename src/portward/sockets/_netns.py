@@ -109,13 +109,13 @@ def _entrance() -> Callable[[int], None]:
     """setns(2) for the network namespace behind a descriptor. Raises OSError."""
     if sys.version_info >= (3, 12):
         return lambda descriptor: os.setns(descriptor, _CLONE_NEWNET)
-    import ctypes
+    from portward.sockets import _libc
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    enter = _libc.function("setns")
 
     def setns(descriptor: int) -> None:
-        if libc.setns(descriptor, _CLONE_NEWNET):
-            code = ctypes.get_errno()
+        if enter(descriptor, _CLONE_NEWNET):
+            code = _libc.errno()
             raise OSError(code, os.strerror(code))
 
     return setns

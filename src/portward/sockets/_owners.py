@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from portward.sockets._proc import Stat
+
     Found = tuple[dict[int, list[int]], bool]
 
 WAYS = ("bpf", "pinned", "proc", "split")
@@ -26,10 +28,12 @@ _NOT_PERMITTED = "neither root nor CAP_BPF and CAP_PERFMON"
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
 
 
-def socket_owners(inodes: Collection[int], narrate: Callable[[str], None]) -> Found:
+def socket_owners(
+    inodes: Collection[int], narrate: Callable[[str], None], seen: dict[int, Stat] | None = None
+) -> Found:
     """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
 
-    See `_proc.socket_owners`. `narrate` is told which way was taken. Raises UsageError where PORTWARD_OWNERS is no way.
+    See `_proc.socket_owners`. `narrate` is told which way was taken; into `seen` goes what was told of the processes by the way. Raises UsageError where PORTWARD_OWNERS is no way.
     """
     forced = os.environ.get("PORTWARD_OWNERS") or None
     if forced not in (None, *WAYS):
@@ -37,7 +41,7 @@ def socket_owners(inodes: Collection[int], narrate: Callable[[str], None]) -> Fo
     if forced in ("proc", "split"):
         reason = "PORTWARD_OWNERS"
     else:
-        reason, found = _by_kernel(inodes, forced, narrate)
+        reason, found = _by_kernel(inodes, forced, narrate, seen)
         if found is not None:
             return found
     is_worth_it = forced == "split" or (forced is None and os.stat("/proc").st_nlink >= _WORTH_A_FORK)
@@ -48,7 +52,9 @@ def socket_owners(inodes: Collection[int], narrate: Callable[[str], None]) -> Fo
     return _proc.socket_owners(inodes)
 
 
-def _by_kernel(inodes: Collection[int], forced: str | None, narrate: Callable[[str], None]) -> tuple[str, Found | None]:
+def _by_kernel(
+    inodes: Collection[int], forced: str | None, narrate: Callable[[str], None], seen: dict[int, Stat] | None
+) -> tuple[str, Found | None]:
     """The kernel's own answer, by a program that is loaded now or was pinned; or the reason why there is none."""
     objection = _objection()
     is_pinned = (
@@ -63,7 +69,7 @@ def _by_kernel(inodes: Collection[int], forced: str | None, narrate: Callable[[s
     from portward.sockets import _bpf
 
     try:
-        owners = _bpf.pinned_owners(inodes, _pin.PATH) if is_pinned else _bpf.socket_owners(inodes)
+        owners = _bpf.pinned_owners(inodes, _pin.PATH) if is_pinned else _bpf.socket_owners(inodes, seen)
     except _bpf.Unusable as error:
         for line in error.log.splitlines():
             narrate(f"  {line}")

@@ -10,6 +10,7 @@ import pwd
 import time
 
 from portward.model import Process
+from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,19 +74,37 @@ def pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())
 
 
-def process(pid: int) -> Process | None:
-    """What a process is now, or None if it has ended. What this user may not see of it is None or empty."""
+class Stat(Record):
+    """What the kernel keeps of a process itself: the name that it cuts, its parent (0 for none), start and effective user."""
+
+    comm: str
+    parent: int
+    start_ticks: int
+    uid: int
+
+
+def process(pid: int, told: Stat | None = None) -> Process | None:
+    """What a process is now, or None if it has ended. What this user may not see of it is None or empty.
+
+    `told` is what of it is known already, from a moment ago.
+    """
     try:
-        stat = _read(pid, "stat")
+        if told is None:
+            told, command = _stat(pid), _command(pid)
+        else:
+            command = _words(_read(pid, "cmdline"))
     except OSError:
         return None
-    head, _, tail = stat.rpartition(b")")
+    started = _boot_time() + told.start_ticks / os.sysconf("SC_CLK_TCK")
+    name, user = _name(told.comm, command), user_name(told.uid) if told.uid >= 0 else None
+    return Process(pid, name, command, user, _cwd(pid), started, told.start_ticks, told.parent or None, None)
+
+
+def _stat(pid: int) -> Stat:
+    """Raises OSError if it has ended. The user is -1 where it ends just now."""
+    head, _, tail = _read(pid, "stat").rpartition(b")")
     fields = tail.split(None, 20)
-    command = _command(pid)
-    name = _name(_comm(head), command)
-    ticks = int(fields[19])
-    started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
-    return Process(pid, name, command, _user(pid), _cwd(pid), started, ticks, int(fields[1]) or None, None)
+    return Stat(_comm(head), int(fields[1]), int(fields[19]), _user(pid))
 
 
 def stamp(pid: int) -> tuple[int, str] | None:
@@ -153,9 +172,12 @@ def _read(pid: int, name: str) -> bytes:
 
 def _command(pid: int) -> tuple[str, ...]:
     try:
-        raw = _read(pid, "cmdline")
+        return _words(_read(pid, "cmdline"))
     except OSError:
         return ()
+
+
+def _words(raw: bytes) -> tuple[str, ...]:
     return tuple(os.fsdecode(raw).rstrip("\0").split("\0")) if raw else ()
 
 
@@ -171,12 +193,12 @@ def _name(comm: str, command: tuple[str, ...]) -> str:
     return program if len(comm.encode()) >= _LONGEST_COMM and program.startswith(comm) else comm
 
 
-def _user(pid: int) -> str | None:
+def _user(pid: int) -> int:
     # the effective user, always; of what is inside the folder, not for a process that may not be dumped (fs/proc/base.c)
     try:
-        return user_name(os.stat(f"/proc/{pid}").st_uid)
+        return os.stat(f"/proc/{pid}").st_uid
     except OSError:
-        return None
+        return -1
 
 
 def _cwd(pid: int) -> str | None:
