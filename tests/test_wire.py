@@ -40,7 +40,7 @@ containers = st.builds(
 identities = st.builds(
     Identity,
     target=text, service=some, version=some, confidence=some, by=some, evidence=st.lists(text, max_size=2).map(tuple),
-    answers=st.none() | st.booleans(), endpoint=st.none() | st.builds(Endpoint, text, port), customary=st.just(()),
+    answers=st.none() | st.booleans(), endpoint=st.none() | st.builds(Endpoint, text, port, st.just(Transport.TCP), st.none()), customary=st.just(()),
 )  # fmt: skip
 listeners = st.builds(
     Listener,
@@ -53,8 +53,9 @@ words = text.filter(lambda each: ":" not in each)
 leases = st.builds(
     Lease,
     host=text, netns=text, transport=st.sampled_from(list(Transport)), port=port,
-    holder=st.builds(Holder, text, text, words, words), kind=st.sampled_from(list(LeaseKind)), token=text,
+    holder=st.builds(Holder, text, text, words, words, st.none(), st.none(), st.none()), kind=st.sampled_from(list(LeaseKind)), token=text,
     granted=moment.filter(lambda each: each is not None), expires=moment, preferred=st.none() | port,
+    index=st.just(0), boot=st.just(""), reason=st.none(),
 )  # fmt: skip
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
