@@ -29,7 +29,9 @@ else:
 class _RecordType(type):
     """Makes a class of annotated fields into an immutable record: a tuple of their values, each with a name."""
 
-    _fields: tuple[str, ...]
+    _names: tuple[
+        str, ...
+    ]  # not `_fields`: with that a tuple is taken for a named tuple, and its fields filled in by hypothesis
     _defaults: dict[str, object]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
@@ -37,7 +39,7 @@ class _RecordType(type):
         defaults = {field: namespace.pop(field) for field in fields if field in namespace}
         getters = {field: _tuplegetter(place, "") for place, field in enumerate(fields)}
         cls = super().__new__(mcs, name, bases, {**namespace, **getters, "__slots__": ()})
-        cls._fields = fields
+        cls._names = fields
         cls._defaults = defaults
         cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
         return cls
@@ -53,7 +55,7 @@ class Record(_Values, metaclass=_RecordType):
     if not TYPE_CHECKING:
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-            if kwargs or len(args) != len(cls._fields):
+            if kwargs or len(args) != len(cls._names):
                 args = _bind(cls, args, kwargs)
             return tuple.__new__(cls, args)
 
@@ -80,7 +82,7 @@ class Record(_Values, metaclass=_RecordType):
     __hash__ = _Values.__hash__
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
+        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._names)
         return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -89,7 +91,7 @@ class Record(_Values, metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
         cls = type(self)
-        values = [changes.pop(field, value) for field, value in zip(cls._fields, astuple(self), strict=True)]
+        values = [changes.pop(field, value) for field, value in zip(cls._names, astuple(self), strict=True)]
         if changes:
             raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
         return cls(*values)
@@ -101,20 +103,20 @@ def astuple(record: Record) -> tuple[Any, ...]:
 
 
 def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
-    if len(args) > len(cls._fields):
-        raise TypeError(f"{cls.__name__} takes {len(cls._fields)} values, {len(args)} were given")
-    given: dict[str, object] = dict(zip(cls._fields, args, strict=False))
+    if len(args) > len(cls._names):
+        raise TypeError(f"{cls.__name__} takes {len(cls._names)} values, {len(args)} were given")
+    given: dict[str, object] = dict(zip(cls._names, args, strict=False))
     for name, value in kwargs.items():
-        if name not in cls._fields:
+        if name not in cls._names:
             raise TypeError(f"{cls.__name__} has no field {name!r}")
         if name in given:
             raise TypeError(f"{cls.__name__} got {name!r} twice")
         given[name] = value
     given = {**cls._defaults, **given}
-    missing = [field for field in cls._fields if field not in given]
+    missing = [field for field in cls._names if field not in given]
     if missing:
         raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
-    return tuple(given[field] for field in cls._fields)
+    return tuple(given[field] for field in cls._names)
 
 
 if not TYPE_CHECKING:

@@ -99,8 +99,8 @@ def lease_value(lease: Lease, sightings: int = 0, sighted: float = 0.0, **more: 
     """A lease as a value. Raises UsageError for one that is too long to be read again."""
     holder = lease.holder
     process = list(astuple(holder.process)) if holder.process else None
-    fields = dict(zip(Lease._fields, astuple(lease), strict=True))
-    fields["holder"] = {**dict(zip(Holder._fields, astuple(holder), strict=True)), "process": process}
+    fields = dict(zip(Lease._names, astuple(lease), strict=True))
+    fields["holder"] = {**dict(zip(Holder._names, astuple(holder), strict=True)), "process": process}
     value = dumped({**fields, "sightings": sightings, "sighted": sighted, **more})
     if len(value) > LONGEST_VALUE:
         raise UsageError(f"the lease of {holder.service[:40]} would be {len(value)} bytes long")

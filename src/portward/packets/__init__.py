@@ -76,7 +76,7 @@ class Packet(Record):
             return fixed[key]
         if key == "dtype":  # at these hooks the routing has decided
             return {"input": "local", "forward": "unicast"}.get(self.hook)
-        found = getattr(self, key, None) if key in type(self)._fields else None
+        found = getattr(self, key, None) if key in type(self)._names else None
         return None if found is None else str(found)
 
 
