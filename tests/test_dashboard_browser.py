@@ -22,7 +22,7 @@ from tests.dashboard import Dashboard, dashboard
 from tests.nexus import NEXUS, VARIABLES, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Dialog, Page
 
@@ -181,29 +181,19 @@ def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spa
 
 def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, spare_port: int) -> None:
     """Of one port: who was seen there before, once somebody watched; and which service it is, in its own protocol."""
-    watch = [
-        sys.executable,
-        "-m",
-        "portward",
-        "-C",
-        str(tmp_path / "nexus"),
-        "ls",
-        "--watch",
-        "--json",
-        str(spare_port),
-    ]
+    watch = [sys.executable, "-m", "portward", "-C", str(tmp_path / "nexus"), "ls", "--watch", "--json"]
     serve = [sys.executable, "-m", "http.server", str(spare_port), "--bind", "127.0.0.1"]
     state = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "DOCKER_HOST": ""}
-    with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True, env=state) as watching:
-        assert watching.stdout is not None
-        for what in ("start", "stop", "start"):
-            if what == "start":
+    log = tmp_path / "watched"
+    with log.open("w") as out, subprocess.Popen(watch, stdout=out, env=state) as watching:
+        _until(lambda: log.read_text())
+        for seen in (1, 2, 3):
+            if seen != 2:
                 server = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             else:
                 server.kill()
                 server.wait()
-            while f'"{what}"' not in watching.stdout.readline():
-                assert watching.poll() is None
+            _until(lambda: _events_on(log, spare_port) == seen)  # noqa: B023
         watching.terminate()
     try:
         page.fill("#search", str(spare_port))
@@ -212,11 +202,23 @@ def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, 
         told = [line.rpartition(": ")[2] for line in page.inner_text(".past").splitlines() if line.strip()]
         assert told == ["start", "stop", "start"]
         page.get_by_role("button", name=f"Ask which service answers on {spare_port}").click()
-        page.get_by_text(re.compile(r"SimpleHTTP|http\.server")).wait_for()
+        page.get_by_text(re.compile(r"^http\.server .*\(high\)")).wait_for()
         _keep(page, "identified")
     finally:
         server.kill()
         server.wait()
+
+
+def _events_on(log: Path, port: int) -> int:
+    lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return sum(line["event"] != "present" and line["listener"]["port"] == port for line in lines if "listener" in line)
+
+
+def _until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while not is_so():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.05)
 
 
 def test_a_port_is_leased_and_given_back(page: Page, served: Dashboard) -> None:
