@@ -280,7 +280,7 @@ def test_without_its_libraries_it_says_how_to_get_them(project: Path) -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from portward.cli import main; sys.exit(main(['serve']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "hint: python3 -m pip install 'portward[web]'" in done.stderr
+    assert "hint: pip install 'portward[web]'" in done.stderr
 
 
 def test_outside_of_a_project_it_shows_the_machine(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, 
         page.get_by_role("button", name=re.compile(rf"^{spare_port},")).click()
         page.get_by_role("heading", name="Before").wait_for()
         told = [line.rpartition(": ")[2] for line in page.inner_text(".past").splitlines() if line.strip()]
-        assert told == ["start", "stop", "start"]
+        assert told == ["began to listen", "ended", "began to listen"]
         page.get_by_role("button", name=f"Ask which service answers on {spare_port}").click()
         page.get_by_text(re.compile(r"^http\.server .*\(high\)")).wait_for()
         _keep(page, "identified")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,6 +145,34 @@ def test_previews_end() -> None:
     now[0] = SECONDS + 1
     with pytest.raises(UsageError):
         previews.take(second, Changes)
+
+
+def test_the_first_reply_comes_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Within two seconds, by its own time: loading the SDK is most of it. Printed with what the clock says."""
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n"
+    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with subprocess.Popen(
+        [sys.executable, "-m", "portward", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(line)
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        took = time.monotonic() - began
+        server.stdin.close()
+        server.wait(60)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = ended.ru_utime + ended.ru_stime - used.ru_utime - used.ru_stime
+    with capsys.disabled():
+        print(f"\nmcp: the first reply came after {took:.2f} s; {seconds:.2f} s of CPU with the end")
+    assert answer["result"]["serverInfo"]["name"] == "portward"
+    assert seconds <= 2.0
 
 
 def test_kill_is_not_offered_unless_asked_for(tmp_path: Path, free_port: int) -> None:

@@ -112,6 +112,11 @@ class Unavailable(PortwardError):
     exit_code = 3
 
 
+def missing(what: str, package: str | None, extra: str) -> Unavailable:
+    """What is said where a package is not installed that `what` needs."""
+    return Unavailable(f"{what} needs the package {package}", hint=f"pip install 'portward[{extra}]'")
+
+
 class FileChanged(Unavailable):
     """A file is no longer what was read or written, so that writing it would lose somebody's work."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from portward.arguments import parse_port
 from portward.cli import say
 from portward.cli.terminal import open_ward
-from portward.errors import Unavailable, UsageError
+from portward.errors import UsageError, missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ def _server() -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("portward"):
             raise
-        raise Unavailable(f"mcp needs the package {error.name}", hint="pip install 'portward[mcp]'") from None
+        raise missing("mcp", error.name, "mcp") from None
     return server

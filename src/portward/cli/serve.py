@@ -7,7 +7,7 @@ import sys
 from portward.arguments import parse_port
 from portward.cli import say
 from portward.cli.terminal import open_ward
-from portward.errors import Unavailable, UsageError
+from portward.errors import UsageError, missing
 from portward.model import Endpoint
 from portward.ward import Portward
 
@@ -34,7 +34,7 @@ def serve(arguments: Arguments) -> int:
     try:
         from portward.serve import dashboard
     except ModuleNotFoundError as error:
-        raise Unavailable(f"the dashboard needs {error.name}", hint="python3 -m pip install 'portward[web]'") from None
+        raise missing("the dashboard", error.name, "web") from None
     port = parse_port(arguments.port).ports.low if arguments.port else ward.find(ports=ward.ranges()["web"])[0]
     listener = dashboard.listening(ward, arguments.host, port)
     if arguments.host not in LOOPBACK:
@@ -70,6 +70,6 @@ def top(arguments: Arguments) -> int:
     try:
         from portward.serve.top import Top
     except ModuleNotFoundError as error:
-        raise Unavailable(f"the live view needs {error.name}", hint="python3 -m pip install 'portward[top]'") from None
+        raise missing("the live view", error.name, "top") from None
     Top(lambda: Portward.open(ward.declared.place), arguments.interval).run()
     return 0

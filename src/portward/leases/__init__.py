@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from portward.errors import Unavailable, UsageError
+from portward.errors import UsageError, missing
 from portward.model import LeaseKind, Transport
 from portward.records import Record
 
@@ -201,9 +201,7 @@ def open_store(address: str, environment: Mapping[str, str] | None = None) -> Le
         try:
             from portward.leases.etcd import store_at
         except ModuleNotFoundError as error:
-            raise Unavailable(
-                f"a lease store in etcd needs {error.name}", hint="pip install 'portward[etcd]'"
-            ) from None
+            raise missing("a lease store in etcd", error.name, "etcd") from None
         return store_at(address, os.environ if environment is None else environment)
     raise UsageError(
         f"{address!r} is not the address of a lease store",

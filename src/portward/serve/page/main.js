@@ -136,10 +136,12 @@ async function identify(row, answer) {
   } catch (error) { answer.className = "error"; answer.textContent = error.message; }
 }
 
+const PAST = { present: "was there", start: "began to listen", stop: "ended", owner: "took it over", ran: "was started", leased: "has a lease", reclaimed: "lost its lease", stopped: "was stopped" };
+
 // What Portward saw there before, the latest first.
 function past(events) {
   if (!events?.length) return [make("p", { className: "hint" }, "Nothing is known of who held it before: `portward ls --watch` writes down what it sees.")];
-  const lines = events.map((each) => make("li", {}, make("time", { dateTime: each.time }, new Date(each.time).toLocaleString()), `${each.who} ${each.pid ?? ""}: ${each.what}`));
+  const lines = events.map((each) => make("li", {}, make("time", { dateTime: each.time }, new Date(each.time).toLocaleString()), `${each.who} ${each.pid ?? ""}: ${PAST[each.what] ?? each.what}`));
   return [make("h3", {}, "Before"), make("ol", { className: "past", reversed: true }, ...lines)];
 }
 
