@@ -12,11 +12,16 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from portward import wire
+from portward.leases import etcd_host
+from portward.leases.etcd import store_at
+from portward.model import Endpoint, Listener, Site, State
 from tests.conftest import need, need_root
 from tests.dashboard import Dashboard, dashboard
 from tests.nexus import NEXUS, VARIABLES, free_ports
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page
 
     from tests.conftest import Spawn
+    from tests.etcd import Cluster
 
 PATIENCE = 60_000  # milliseconds: of a busy machine
 WITHIN = 1.0  # seconds in which a listener is to appear, and to go
@@ -207,6 +213,42 @@ def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, 
     finally:
         server.kill()
         server.wait()
+
+
+def test_the_fleet_is_shown_where_there_is_one(browser: Browser, etcd: Cluster, tmp_path: Path) -> None:
+    """Its hosts with the age of their word, who listens on one, and a search through all; what a host says is text."""
+    address = f"etcd://{etcd.endpoints}/page-{time.time_ns()}"
+    with closing(store_at(address, {})) as store:
+        for name, alive in (("build-1", True), ("<b>build-2</b>", True), ("build-3", False)):
+            presence = etcd_host.Presence(store, Site(f"{name}-id", "", "boot"), 600)
+            presence.begin()
+            rows = [
+                wire.listener(Listener(Endpoint("0.0.0.0", port), State.LISTEN, service=f"service-{port}"))
+                for port in (5432, 6379)
+            ]
+            facts: etcd_host.Facts = {"name": name, "boot": "boot", "seen": time.time() - 90, "listeners": len(rows)}
+            presence.publish(json.dumps(rows), facts)
+            if not alive:
+                presence.end(facts)
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        host_file = str(tmp_path / "host.json")
+        with dashboard(folder, PORTWARD_STORE=address, PORTWARD_HOST_FILE=host_file) as served:
+            opened = browser.new_page(viewport={"width": 1280, "height": 900})
+            opened.set_default_timeout(PATIENCE)
+            opened.goto(served.url)
+            opened.get_by_role("heading", name="Fleet (3 of 4 hosts live)").wait_for()
+            told = opened.inner_text("#fleet-hosts").splitlines()
+            assert told[1].split("\t")[:3] == ["build-3", "gone", "1 min ago"]
+            assert any(line.startswith("<b>build-2</b>\tlive\t1 min ago\t2") for line in told)
+            opened.get_by_role("button", name="Who listens on build-1").click()
+            opened.get_by_text("2 listeners on build-1").wait_for()
+            opened.fill("#fleet-search", "5432")
+            opened.press("#fleet-search", "Enter")
+            opened.get_by_text("2 listeners that match 5432").wait_for()
+            assert opened.locator("#fleet b").count() == 0
+            _keep(opened, "fleet")
+            opened.close()
 
 
 def _events_on(log: Path, port: int) -> int:

@@ -29,9 +29,7 @@ else:
 class _RecordType(type):
     """Makes a class of annotated fields into an immutable record: a tuple of their values, each with a name."""
 
-    _names: tuple[
-        str, ...
-    ]  # not `_fields`: with that a tuple is taken for a named tuple, and its fields filled in by hypothesis
+    _names: tuple[str, ...]  # not `_fields`, by which a tuple is taken for a named tuple
     _defaults: dict[str, object]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
@@ -105,18 +103,17 @@ def astuple(record: Record) -> tuple[Any, ...]:
 def _bind(cls: _RecordType, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
     if len(args) > len(cls._names):
         raise TypeError(f"{cls.__name__} takes {len(cls._names)} values, {len(args)} were given")
-    given: dict[str, object] = dict(zip(cls._names, args, strict=False))
-    for name, value in kwargs.items():
-        if name not in cls._names:
-            raise TypeError(f"{cls.__name__} has no field {name!r}")
-        if name in given:
-            raise TypeError(f"{cls.__name__} got {name!r} twice")
-        given[name] = value
-    given = {**cls._defaults, **given}
-    missing = [field for field in cls._names if field not in given]
-    if missing:
-        raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
-    return tuple(given[field] for field in cls._names)
+    rest = cls._names[len(args) :]
+    for name in kwargs:
+        if name not in rest:
+            twice = name in cls._names
+            raise TypeError(f"{cls.__name__} got {name!r} twice" if twice else f"{cls.__name__} has no field {name!r}")
+    values = {**cls._defaults, **kwargs} if kwargs else cls._defaults
+    try:
+        return (*args, *[values[field] for field in rest])
+    except KeyError:
+        missing = ", ".join(field for field in rest if field not in values)
+        raise TypeError(f"{cls.__name__} needs {missing}") from None
 
 
 if not TYPE_CHECKING:

@@ -128,6 +128,11 @@ class Portward:
             source = self._published()
         return Fleet(source, self.live, self.declared, self._leased().promises, self._clock)
 
+    @property
+    def is_in_fleet(self) -> bool:
+        """Whether the lease store is one that many machines share: then `fleet()` shows them. Nothing is asked of it."""
+        return self._leasing().store.is_shared
+
     def _published(self) -> Published:
         """What the hosts' agents publish. Raises UsageError where the store is this machine's alone."""
         from portward.leases import here

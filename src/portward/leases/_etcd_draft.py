@@ -220,7 +220,7 @@ class Draft:
         if not version.revision and made is not None:
             self._changes[version.key] = (_etcd_records.made(made), 0)
         rests_on = dict.fromkeys([version.key, *self._rests_on, *self._changes])
-        compares = [_etcd_gateway.is_as_read(self._read.get(key, Kv(key))) for key in rests_on]
+        compares = [_etcd_gateway.is_as_read(self._read.get(key) or Kv(key)) for key in rests_on]
         acts = [_act(key, change) for key, change in self._changes.items()]
         outcome = self._gateway.transact(compares, acts)
         return outcome.succeeded, outcome.repeated

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from portward.ward import Portward
 
 
+MOST_OF_FLEET = 1_000_000
+"""Listeners of all hosts that are told when nothing was searched for."""
+
+
 class Asked:
     """What a request gives a verb: lists of texts by name. Raises UsageError for what is not as it should be."""
 
@@ -71,7 +75,8 @@ class Call(Record):
 
 def _ls(ward: Portward, asked: Asked) -> Document:
     if asked.flag("fleet"):
-        return fleet.ls_document(ward.fleet().ls(asked.texts("query"), udp=asked.flag("udp")))
+        most = int(asked.number("most", MOST_OF_FLEET))
+        return fleet.ls_document(ward.fleet().ls(asked.texts("query"), udp=asked.flag("udp"), most=most))
     udp, everywhere, identify = asked.flag("udp"), asked.flag("all_netns"), asked.flag("identify")
     return documents.ls(ward.ls(asked.texts("query"), udp=udp, all_netns=everywhere, identify=identify))
 

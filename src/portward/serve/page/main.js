@@ -3,6 +3,7 @@
 import { ask, follow } from "./ask.js";
 import { act, move, review, stop } from "./dialogs.js";
 import { button, copying, get, make, table } from "./dom.js";
+import { Fleet } from "./fleet.js";
 import { List } from "./list.js";
 import { PortMap } from "./map.js";
 
@@ -40,6 +41,7 @@ function told(news) {
   const touched = new Set();
   if (news.all) {
     state.rows = new Map(Object.entries(news.all).map(([key, row]) => [key, prepared(key, row)]));
+    get("no-history").hidden = news.history.length > 0;
     get("history").replaceChildren(...news.history.slice(-KEPT).map(event).reverse());
   } else {
     const gone = news.gone.map((key) => state.rows.get(key)).filter(Boolean);
@@ -72,6 +74,7 @@ function event({ at, what, row }) {
 }
 
 function remember(events) {
+  if (events.length) get("no-history").hidden = true;
   get("history").prepend(...events.slice(-KEPT).map(event).reverse());
   while (get("history").childElementCount > KEPT) get("history").lastElementChild.remove();
 }
@@ -215,6 +218,7 @@ get("lease").addEventListener("submit", (event) => {
 
 async function begin() {
   try { state.about = await ask("about"); } catch (error) { get("live").textContent = error.message; }
+  if (state.about.fleet) new Fleet(holder);
   get("where").textContent = state.about.root ?? state.about.folder ?? "";
   follow(told, (there, why) => { get("live").textContent = there ? "live" : why ?? "not connected: trying again"; });
 }
