@@ -82,8 +82,9 @@ ALLOWED = {
         "probes", "reach", "sockets",
     },
     "leasing": {
-        "allocate", "catalog", "conventions", "errors", "leases", "live", "missed", "model", "occupancy", "wording", "workspace",
+        "allocate", "catalog", "conventions", "errors", "leases", "live", "missed", "model", "occupancy", "offline", "wording", "workspace",
     },
+    "offline": {"conventions", "errors", "leases", "leasing"},
     "missed": {"errors", "leases", "live", "model", "wording"},
     "generated": {"errors"},
     "git": {"errors"},

@@ -38,7 +38,8 @@ class Wanted(Record):
 class Terms(Record):
     """How a lease is asked for: the command line's options. `ttl` is in seconds.
 
-    With `own` it is this process's alone, and ends with it.
+    With `own` it is this process's alone, and ends with it. With `offline` a store of many machines that does not answer is done without:
+    what is granted is unconfirmed.
     """
 
     ports: PortRange | None = None
@@ -47,6 +48,7 @@ class Terms(Record):
     contiguous: bool = False
     ttl: float | None = None
     own: bool = False
+    offline: bool = False
 
 
 def decided(

@@ -163,6 +163,7 @@ def lease(row: Lease, live: bool) -> Document:
         "preferred": row.preferred,
         "state": "live" if live else "idle",
         "token": row.token,
+        "confirmed": bool(row.token),
         "granted": moment(row.granted),
         "expires": moment(row.expires),
     }

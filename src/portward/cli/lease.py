@@ -28,6 +28,9 @@ def add_lease(parser: Declares) -> None:
     parser.add_argument("--count", type=int, default=1, metavar="N", help="how many for each service (default: 1)")
     parser.add_argument("--contiguous", action="store_true", help="neighbours")
     parser.add_argument(
+        "--offline-ok", action="store_true", help="where a store of many machines is away: a port, unconfirmed"
+    )
+    parser.add_argument(
         "--ttl", type=float, metavar="S", help="until so many seconds from now (default: until released)"
     )
 
@@ -40,7 +43,7 @@ def lease(arguments: Arguments) -> int:
     if preferred is not None and arguments.range:
         raise UsageError("--prefer and --range exclude each other")
     ports = parse_range(arguments.range) if arguments.range else None
-    terms = Terms(ports, preferred, arguments.count, arguments.contiguous, arguments.ttl)
+    terms = Terms(ports, preferred, arguments.count, arguments.contiguous, arguments.ttl, offline=arguments.offline_ok)
     answer = open_ward(arguments).lease(arguments.service, terms)
     return _show(arguments, answer, (str(each.port) for each in answer.leases))
 

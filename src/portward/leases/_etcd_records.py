@@ -111,7 +111,7 @@ def entry(kv: Kv, keys: Keys) -> Entry | None:
     """The lease in a value; None for what is none, or does not belong where it stands."""
     try:
         told = _loaded(kv.value)
-        lease = _lease(told)
+        lease = lease_of(told)
         if keys.lease(lease.host, lease.netns, lease.transport, lease.port) != kv.key:
             return None
         return Entry(lease, _of(int, told["sightings"]), _number(told["sighted"]), kv)
@@ -123,7 +123,7 @@ def reclaimed(kv: Kv) -> Reclaimed | None:
     """What was taken back; None for what says no such thing."""
     try:
         told = _loaded(kv.value)
-        return Reclaimed(_lease(told), _of(str, told["why"]), _number(told["when"]))
+        return Reclaimed(lease_of(told), _of(str, told["why"]), _number(told["when"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -151,7 +151,8 @@ def _loaded(value: bytes) -> Any:
     return json.loads(value)
 
 
-def _lease(told: Any) -> Lease:
+def lease_of(told: Any) -> Lease:
+    """The lease that a JSON object tells of. Raises ValueError, LookupError or TypeError for what is none."""
     who = told["holder"]
     process = who["process"]
     if process is not None:

@@ -24,7 +24,7 @@ def table_of(answer: Granted) -> Iterator[str]:
         holder = lease.holder
         service = f"{holder.service}:{holder.instance}" if holder.instance else holder.service
         transport = "" if lease.transport == "tcp" else f"/{lease.transport}"
-        state = "live" if lease.port in answer.live else "idle"
+        state = ("live" if lease.port in answer.live else "idle") + ("" if lease.token else ", unconfirmed")
         rows.append([f"{lease.port}{transport}", shown(service), state, str(lease.kind), shown(holder.worktree)])
     yield from table(("PORT", "SERVICE", "STATE", "KIND", "WORKTREE"), rows, right=(0,))
 

@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from portward.leases import LeaseStore
+    from portward.leases.local_copy import LocalCopy
     from portward.model import Project, Reclaimed, Service, Settings
     from portward.truths.live import Live
     from portward.workspace import Checkout
+
+    Acquire = Callable[[Sequence[LeaseRequest], Callable[[int, Transport], bool], float], tuple[Lease, ...]]
 
 
 class Granted(Record):
@@ -75,7 +78,7 @@ class Leasing:
         self._clock = clock
         self._declared = declared
         self.store = store_at(address(environment, settings("store").store))
-        self._site = here.site_in(self.store, environment)
+        self.site = here.site_in(self.store, environment)
 
     def stack(self) -> list[Wanted]:
         """Every port that the project declares; in a linked worktree, where all move, those of inactive profiles too."""
@@ -85,28 +88,61 @@ class Leasing:
         """A port for each named service (`SERVICE[:TARGET]`), or for all that the project declares; the same each time.
 
         A lease on a port in `avoid` is given back, and another granted in its place; so is one that is not where the terms, the
-        environment or a pin want it by now, if that port can be had.
+        environment or a pin want it by now, if that port can be had. Where a store of many machines does not answer, what this machine
+        knows of it must do.
         """
+        if not self.store.is_shared:
+            return self.by_store(names, terms, avoid)
+        from portward.verbs.offline import lease
+
+        return lease(self, self._local_copy(), names, terms, avoid)
+
+    def _local_copy(self) -> LocalCopy:
+        from portward.leases.local_copy import LocalCopy
+
+        return LocalCopy(self._environment, self.store.address, self.site.host)
+
+    def wanted(self, names: Sequence[str | Wanted], terms: Terms) -> list[Wanted]:
+        """The ports that are asked for, by their services' names, or all that the project declares."""
         wanted = [each if isinstance(each, Wanted) else Wanted(*_split(each)) for each in names]
         wanted = wanted or list(declared_ports(self._declared()))
         if terms.ports is not None or terms.preferred is not None or terms.count > 1:
             wanted = [each.replace(count=1) for each in wanted]
+        return wanted
+
+    def by_store(self, names: Sequence[str | Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
+        """As `lease`, by the store alone."""
+        wanted = self.wanted(names, terms)
         if avoid:
             return self._grant(wanted, terms, avoid)
-        requests = [self._request(each, terms) for each in wanted]
+        requests = self.requests(wanted, terms)
         try:
             known = self.store.recall(requests, self._clock())
             held = self._held(wanted, requests, terms) if known is None else known
             misplaced = frozenset(self._misplaced(wanted, held, terms))
         except Unavailable:  # what is wrong is told where something must be granted
+            if self.store.is_shared:
+                raise
             return self._grant(wanted, terms)
         if known is None or misplaced:
             return self._grant_with_room(wanted, terms, misplaced)
         if terms.preferred is None:
-            return self._told(known, ())
+            return self.told(known, ())
         from portward.verbs.missed import kept
 
-        return self._told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
+        return self.told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
+
+    def by_another(self, wanted: Sequence[Wanted], terms: Terms, acquire: Acquire) -> Granted:
+        """As `lease`, by what acquires in the store's place."""
+        return self._grant(wanted, terms, acquire=acquire)
+
+    def requests(self, wanted: Sequence[Wanted], terms: Terms) -> list[LeaseRequest]:
+        """What is asked of a store, without offers."""
+        return [self._request(each, terms) for each in wanted]
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
 
     def _held(self, wanted: Sequence[Wanted], requests: Sequence[LeaseRequest], terms: Terms) -> list[Lease]:
         """What those who ask have at this site already, if anything says where it is to be."""
@@ -116,8 +152,8 @@ class Leasing:
         holders = {_key(each.holder) for each in requests}
         return [
             lease
-            for lease in self.store.leases(host=self._site.host, worktree=self.checkout.worktree)
-            if lease.netns == self._site.netns and _key(lease.holder) in holders
+            for lease in self.store.leases(host=self.site.host, worktree=self.checkout.worktree)
+            if lease.netns == self.site.netns and _key(lease.holder) in holders
         ]
 
     def _misplaced(self, wanted: Sequence[Wanted], held: Sequence[Lease], terms: Terms) -> Iterator[int]:
@@ -155,14 +191,17 @@ class Leasing:
 
     def release(self, names: Sequence[str]) -> Granted:
         """Gives back the named services' ports, or all of this checkout's, but none that is one process's own."""
-        mine = self.store.leases(host=self._site.host, worktree=self.checkout.worktree)
+        mine = self.store.leases(host=self.site.host, worktree=self.checkout.worktree)
         asked = {_split(name) for name in names}
         chosen = [lease for lease in mine if not names or (lease.holder.service, lease.holder.instance) in asked]
         return self.give_back([lease for lease in chosen if lease.kind is not LeaseKind.PROCESS])
 
     def give_back(self, leases: Sequence[Lease]) -> Granted:
         """Gives back those of the leases that still stand."""
-        return Granted(self.store.release(leases))
+        released = self.store.release(leases)
+        if released and self.store.is_shared:
+            self._local_copy().forget(released, self._clock())
+        return Granted(released)
 
     def leases(self, everyone: bool) -> Granted:
         """This project's leases, or everyone's, after taking back those whose holder is provably gone."""
@@ -175,8 +214,15 @@ class Leasing:
             )
         except Unavailable as error:
             remarks = (f"nothing could be taken back: {error.message}",)
-        found = self.store.leases() if everyone else self.store.leases(project=self.checkout.project)
-        return self._told(found, remarks)
+        try:
+            found = self.store.leases() if everyone else self.store.leases(project=self.checkout.project)
+        except Unavailable as error:
+            if not self.store.is_shared:
+                raise
+            from portward.verbs.offline import known
+
+            return known(self, self._local_copy(), error, everyone)
+        return self.told(found, remarks)
 
     def past(self) -> tuple[Lease | Reclaimed, ...]:
         """What the store knows of this site's ports: the leases that there are, and what was taken back. Nothing where it cannot be read."""
@@ -187,16 +233,17 @@ class Leasing:
         return (*filter(self._is_here, leases), *(each for each in reclaimed if self._is_here(each.lease)))
 
     def _is_here(self, lease: Lease) -> bool:
-        return (lease.host, lease.netns) == (self._site.host, self._site.netns)
+        return (lease.host, lease.netns) == (self.site.host, self.site.netns)
 
     def _take_back(self) -> tuple[Reclaimed, ...]:
         """Takes back what those had who are provably gone."""
         return self.store.reclaim(
-            self._site, lambda lease: here.why_gone(lease, self._site), self._live.can_bind, self._clock()
+            self.site, lambda lease: here.why_gone(lease, self.site), self._live.can_bind, self._clock()
         )
 
-    def _told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
-        here_now = [lease for lease in leases if (lease.host, lease.netns) == (self._site.host, self._site.netns)]
+    def told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
+        """Leases as an answer: with which of their ports somebody has now."""
+        here_now = [lease for lease in leases if (lease.host, lease.netns) == (self.site.host, self.site.netns)]
         live = {lease.port for lease in here_now if self._is_busy(lease.port, lease.transport)}
         return Granted(
             tuple(leases), frozenset(live), (*remarks, *([self._live.unproved] if self._live.unproved else []))
@@ -226,7 +273,7 @@ class Leasing:
             _user(),
         )
         return LeaseRequest(
-            site=self._site,
+            site=self.site,
             holder=holder,
             offers=offers or iter(()),
             count=wanted.count if terms.count == 1 else terms.count,
@@ -241,7 +288,7 @@ class Leasing:
     def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
         """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
         with suppress(Unavailable):
-            if self.store.looked(self._site.host) < self._clock() - LOOKS_APART:
+            if self.store.looked(self.site.host) < self._clock() - LOOKS_APART:
                 self._take_back()
         try:
             return self._grant(wanted, terms, avoid)
@@ -251,7 +298,14 @@ class Leasing:
                     return self._grant(wanted, terms, avoid)
             raise
 
-    def _grant(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
+    def _grant(
+        self,
+        wanted: Sequence[Wanted],
+        terms: Terms,
+        avoid: frozenset[int] = frozenset(),
+        acquire: Acquire | None = None,
+    ) -> Granted:
+        """Grants by the store, or by another that acquires as it does."""
         project = self._declared()
         full = [each if each.spec else self._known(each, project) for each in wanted]
         alone = terms.ports is None and terms.count == 1
@@ -279,7 +333,7 @@ class Leasing:
 
         now = self._clock()
         try:
-            leases = self.store.acquire(requests, is_free, now)
+            leases = (acquire or self.store.acquire)(requests, is_free, now)
         except NoFreePort as error:
             raise NoFreePort(f"No available ports found: {error.message}", hint=error.hint) from error
         except Unavailable as error:
@@ -297,7 +351,7 @@ class Leasing:
             )
         if terms.ports is None:  # who names a range knows what it is
             told += self._warnings(each for each in leases if each.token in new)
-        return self._told(leases, [*told, *self._unseen(reading)]).replace(new=new)
+        return self.told(leases, [*told, *self._unseen(reading)]).replace(new=new)
 
     def _warnings(self, new: Iterable[Lease]) -> Iterator[str]:
         """What speaks against new leases that somebody decided: Portward itself picks no such port."""
@@ -338,17 +392,17 @@ class Leasing:
 
         taken: set[int] = set()
         with suppress(Unavailable):
-            taken = {each.port for each in self.store.leases(host=self._site.host) if each.netns == self._site.netns}
+            taken = {each.port for each in self.store.leases(host=self.site.host) if each.netns == self.site.netns}
         leases = unrecorded(requests, is_free, taken, self._clock())
         said = [f"not recorded, so not promised: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])]
-        return self._told(leases, [*said, *unseen])
+        return self.told(leases, [*said, *unseen])
 
     def _unseen(self, reading: Reading) -> list[str]:
         """What may have the granted ports without being seen from here."""
         found = [f"not seen: {skipped.what}: {skipped.reason}" for skipped in reading.skipped]
-        if self._site.netns:
+        if self.site.netns:
             found.append(
-                f"in a network namespace of its own ({self._site.netns}): who listens on the machine is not seen here"
+                f"in a network namespace of its own ({self.site.netns}): who listens on the machine is not seen here"
             )
         return found
 
