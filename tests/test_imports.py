@@ -274,7 +274,7 @@ def test_start_up_is_lean(verb: str, state: str, tmp_path: Path) -> None:
 
 
 BUDGETS = {
-    "ls": ([], 41, 85),
+    "ls": ([], 79, 150),
     "who": (["1"], 83, 195),
     "check": (["1"], 32, 40),
     "services": ([], 92, 200),

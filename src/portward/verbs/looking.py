@@ -62,10 +62,8 @@ def ls(
 ) -> Reading:
     """See `Portward.ls`."""
     query = Query(live, queries, udp)
-    reading = live.read(udp=query.udp, all_netns=all_netns, ports=query.ports)
-    is_worth_it = identify or any(_may_be_of(declared.root, row) for row in reading.listeners)
-    project, skipped = declared.readable(shallow=True) if is_worth_it or declared.root is None else (None, ())
-    reading = _matching(reading, query, project)
+    project, skipped = declared.readable(shallow=True)
+    reading = _matching(live, query, project, all_netns)
     rows = reading.listeners
     if identify:
         from portward.probes import SECONDS
@@ -90,21 +88,15 @@ def watch(
     project, skipped = declared.readable(shallow=True)
 
     def look() -> Reading:
-        found = live.read(udp=query.udp, all_netns=options["all_netns"], ports=query.ports)
-        reading = _matching(found, query, project)
+        reading = _matching(live, query, project, options["all_netns"])
         return reading.replace(skipped=(*reading.skipped, *skipped))
 
     return watching.watch(reader, look, clock, udp=query.udp, all_netns=options["all_netns"])
 
 
-def _may_be_of(root: str | None, row: Listener) -> bool:
-    """Whether a row may be a service of the project at this root, so that its files are worth to be read."""
-    return row.container is not None or any(f"{process.cwd}/".startswith(f"{root}/") for process in row.processes)
-
-
-def _matching(reading: Reading, query: Query, project: Project | None) -> Reading:
+def _matching(live: Live, query: Query, project: Project | None, all_netns: bool) -> Reading:
     """The listeners that the query wants, with the project's services named."""
-    reading = _named(reading, project)
+    reading = _named(live.read(udp=query.udp, all_netns=all_netns, ports=query.ports), project)
     return reading.replace(listeners=tuple(row for row in reading.listeners if query.wants(row)))
 
 
