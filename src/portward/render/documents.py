@@ -84,7 +84,7 @@ def who(answer: WhoAnswer) -> Document:
 
 
 def check(answer: Check) -> Document:
-    severities = [finding.severity for finding in answer.findings]
+    severities = [each.severity for each in answer.findings]
     document: Document = {
         "ports": [
             {
