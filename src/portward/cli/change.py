@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from portward.cli.project import add_compose, compose_options
-from portward.cli.terminal import open_ward, paint, show
+from portward.cli.terminal import asked, open_ward, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -30,8 +30,12 @@ def add_set(parser: Declares) -> None:
 
 def set(arguments: Arguments) -> int:
     """`portward set`"""
-    answer = open_ward(arguments).set_ports(
-        arguments.wish, container=arguments.container, write=arguments.write, options=compose_options(arguments)
+    options = compose_options(arguments)
+    answer = asked(
+        arguments,
+        lambda ward: ward.set_ports(
+            arguments.wish, container=arguments.container, write=arguments.write, options=options
+        ),
     )
     command = " ".join(["portward set", *arguments.wish, *(["--container"] if arguments.container else [])])
     return _shown(arguments, answer, command, "Nothing to change: the files say so already.")
@@ -44,7 +48,8 @@ def add_resolve(parser: Declares) -> None:
 
 def resolve(arguments: Arguments) -> int:
     """`portward resolve`"""
-    answer = open_ward(arguments).resolve(write=arguments.write, options=compose_options(arguments))
+    options = compose_options(arguments)
+    answer = asked(arguments, lambda ward: ward.resolve(write=arguments.write, options=options))
     return _shown(arguments, answer, "portward resolve", "Nothing to resolve: no declared port is in anybody's way.")
 
 
@@ -56,9 +61,8 @@ def add_docs(parser: Declares) -> None:
 
 def docs(arguments: Arguments) -> int:
     """`portward docs`"""
-    answer = open_ward(arguments).docs(
-        write=arguments.write and not arguments.check, options=compose_options(arguments)
-    )
+    options, write = compose_options(arguments), arguments.write and not arguments.check
+    answer = asked(arguments, lambda ward: ward.docs(write=write, options=options))
     status = _shown(arguments, answer, "portward docs", "The port table is there, and true.")
     return 1 - status if arguments.check else 0
 

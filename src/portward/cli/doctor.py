@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portward.cli.terminal import open_ward, paint, show
+from portward.cli.terminal import asked, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def doctor(arguments: Arguments) -> int:
         raise UsageError("--write goes with --store: a target is only looked at")
     from portward.render import documents, examined
 
-    answer = open_ward(arguments).doctor(arguments.target, origin=arguments.origin)
+    answer = asked(arguments, lambda ward: ward.doctor(arguments.target, origin=arguments.origin))
     show(arguments, lambda: documents.examined(answer), lambda: examined.text(answer, paint()))
     return 0 if answer.reachable and answer.cause is None else 1
 
@@ -43,6 +43,6 @@ def _store(arguments: Arguments) -> int:
 
     if arguments.origin is not None:
         raise UsageError("--from goes with a TARGET: the lease store is this machine's")
-    answer = open_ward(arguments).doctor_store(write=arguments.write)
+    answer = asked(arguments, lambda ward: ward.doctor_store(write=arguments.write))
     show(arguments, lambda: checkup.document(answer), lambda: checkup.text(answer, paint()))
     return 0 if answer.cause is None else 1

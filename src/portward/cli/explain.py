@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from portward.cli.terminal import open_ward, paint, show
+from portward.cli.terminal import asked, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -29,7 +29,8 @@ def explain(arguments: Arguments) -> int:
     """`portward explain`"""
     from portward.render import documents, explanation
 
-    answer = open_ward(arguments).explain(_text(arguments.text))
+    text = _text(arguments.text)
+    answer = asked(arguments, lambda ward: ward.explain(text))
     show(arguments, lambda: documents.explain(answer), lambda: explanation.lines(answer, paint()))
     return 0 if answer.diagnoses else 1
 

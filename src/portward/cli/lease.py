@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from portward.arguments import parse_range
-from portward.cli.terminal import add_hosts, is_of_many, open_ward, paint, show
+from portward.cli.terminal import add_hosts, asked, is_of_many, open_ward, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ def lease(arguments: Arguments) -> int:
         raise UsageError("--prefer and --range exclude each other")
     ports = parse_range(arguments.range) if arguments.range else None
     terms = Terms(ports, preferred, arguments.count, arguments.contiguous, arguments.ttl, offline=arguments.offline_ok)
-    answer = open_ward(arguments).lease(arguments.service, terms)
+    answer = asked(arguments, lambda ward: ward.lease(arguments.service, terms))
     return _show(arguments, answer, (str(each.port) for each in answer.leases))
 
 
@@ -56,7 +56,7 @@ def add_release(parser: Declares) -> None:
 
 def release(arguments: Arguments) -> int:
     """`portward release`"""
-    answer = open_ward(arguments).release(arguments.service)
+    answer = asked(arguments, lambda ward: ward.release(arguments.service))
     lines = [f"{each.port} of {each.holder.service} is given back" for each in answer.leases]
     _show(arguments, answer, iter(lines or ["Nothing was leased here."]))
     return 0 if answer.leases else 1
@@ -80,7 +80,7 @@ def leases(arguments: Arguments) -> int:
 
     if arguments.all and arguments.brief:
         raise UsageError("--all and --brief exclude each other", hint="--brief tells this working tree's")
-    answer = open_ward(arguments).leases(everyone=arguments.all, own=arguments.brief)
+    answer = asked(arguments, lambda ward: ward.leases(everyone=arguments.all, own=arguments.brief))
     return _show(arguments, answer, text.brief_of(answer) if arguments.brief else text.table_of(answer))
 
 
@@ -102,7 +102,7 @@ def env(arguments: Arguments) -> int:
 
     if arguments.into:
         return _into(arguments)
-    values, remarks = open_ward(arguments).env()
+    values, remarks = asked(arguments, lambda ward: ward.env())
     _tell(remarks)
     arguments.json = arguments.json or arguments.format == "json"
     show(arguments, lambda: values, lambda: assignments(values, arguments.format))
@@ -135,7 +135,7 @@ def verify(arguments: Arguments) -> int:
     from portward.render import documents
     from portward.render import leases as text
 
-    answer = open_ward(arguments).verify(arguments.port)
+    answer = asked(arguments, lambda ward: ward.verify(arguments.port))
     show(arguments, lambda: documents.verify(answer), lambda: text.verified(answer))
     return 0 if all(row.whose == "mine" for row in answer) else 1
 

@@ -7,7 +7,7 @@ import time
 
 from portward.arguments import parse_port, parse_range
 from portward.cli import printable, say
-from portward.cli.terminal import add_hosts, is_of_many, open_ward, show
+from portward.cli.terminal import add_hosts, asked, is_of_many, open_ward, show
 from portward.errors import InvalidPort, UsageError
 from portward.model import LAST_PORT, Transport
 
@@ -35,8 +35,11 @@ def ls(arguments: Arguments) -> int:
 
     if arguments.watch:
         return _watch(arguments)
-    reading = open_ward(arguments).ls(
-        arguments.query, udp=arguments.udp, all_netns=arguments.all_netns, identify=arguments.identify
+    reading = asked(
+        arguments,
+        lambda ward: ward.ls(
+            arguments.query, udp=arguments.udp, all_netns=arguments.all_netns, identify=arguments.identify
+        ),
     )
     show(arguments, lambda: render.documents.ls(reading), lambda: render.text.ls(reading, arguments.query))
     return 1 if arguments.query and not reading.listeners else 0
@@ -83,7 +86,9 @@ def who(arguments: Arguments) -> int:
         return fleet.who(arguments)
     from portward import render
 
-    answer = open_ward(arguments).who(arguments.port, all_netns=arguments.all_netns, history=arguments.history)
+    answer = asked(
+        arguments, lambda ward: ward.who(arguments.port, all_netns=arguments.all_netns, history=arguments.history)
+    )
     show(arguments, lambda: render.documents.who(answer), lambda: render.text.who(answer, time.time()))
     return 0 if all(row.listeners for row in answer.ports) else 1
 

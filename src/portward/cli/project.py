@@ -6,7 +6,7 @@ import os
 import sys
 
 from portward.arguments import is_port_argument
-from portward.cli.terminal import add_hosts, is_of_many, open_ward, paint, show
+from portward.cli.terminal import add_hosts, asked, is_of_many, open_ward, paint, show
 from portward.errors import UsageError
 from portward.model import ComposeOptions, Severity
 from portward.ward import Portward
@@ -97,8 +97,9 @@ def glance(arguments: Arguments) -> int:
 def _check(arguments: Arguments) -> Check:
     folder = folder_of(arguments)
     if arguments.what and folder is None:
-        return open_ward(arguments).check_ports(arguments.what, all_netns=arguments.all_netns)
-    return open_ward(arguments, folder).check(compose_options(arguments), all_netns=arguments.all_netns)
+        return asked(arguments, lambda ward: ward.check_ports(arguments.what, all_netns=arguments.all_netns))
+    options = compose_options(arguments)
+    return asked(arguments, lambda ward: ward.check(options, all_netns=arguments.all_netns), folder)
 
 
 def folder_of(arguments: Arguments) -> str | None:
@@ -122,7 +123,8 @@ def services(arguments: Arguments) -> int:
     """`portward services`"""
     from portward.render import documents, text
 
-    answer = open_ward(arguments).services(compose_options(arguments))
+    options = compose_options(arguments)
+    answer = asked(arguments, lambda ward: ward.services(options))
     show(arguments, lambda: documents.services(answer), lambda: text.services(answer))
     return 0
 

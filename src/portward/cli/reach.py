@@ -6,7 +6,7 @@ import sys
 import time
 
 from portward.cli import printable
-from portward.cli.terminal import open_ward, show
+from portward.cli.terminal import asked, open_ward, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def identify(arguments: Arguments) -> int:
     """`portward identify`"""
     from portward.render import documents, reach
 
-    answers = open_ward(arguments).identify(*arguments.target, seconds=arguments.timeout)
+    answers = asked(arguments, lambda ward: ward.identify(*arguments.target, seconds=arguments.timeout))
     show(arguments, lambda: documents.identify(answers), lambda: reach.identities(answers))
     return 0 if all(answer.answers and answer.by not in (None, "catalog") for answer in answers) else 1
 

@@ -11,16 +11,32 @@ from portward.ward import Portward
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
     from portward.cli.parser import Arguments, Declares
     from portward.render.documents import Document
     from portward.render.text import Paint
+
+    T = TypeVar("T")
 
 
 def open_ward(arguments: Arguments, folder: str | None = None) -> Portward:
     """The project of `-C`, or of a folder; with `--verbose` each step is told on stderr."""
     narrate = _to_stderr if arguments.verbose else None
     return Portward.open(arguments.directory if folder is None else folder, narrate=narrate)
+
+
+def asked(arguments: Arguments, ask: Callable[[Portward], T], folder: str | None = None) -> T:
+    """What a call of the project comes to. On a terminal, one that takes longer than a second tells what it is at."""
+    if arguments.verbose or arguments.quiet or arguments.json or not sys.stderr.isatty():
+        return ask(open_ward(arguments, folder))
+    from portward.cli.progress import Progress
+
+    progress = Progress(arguments.verb)
+    try:
+        return ask(Portward.open(arguments.directory if folder is None else folder, narrate=progress.step))
+    finally:
+        progress.end()
 
 
 def add_hosts(parser: Declares) -> None:
