@@ -237,7 +237,7 @@ def _as_example(text: str, folder: str) -> str:
     # the offered port is a hash of the project's folder
     for service, port in (("backend on", "11437"), ("use", "11933")):
         found = re.search(rf"{service} (11\d\d\d)", text)
-        text = text.replace(found[1], port) if found else text
+        text = re.sub(rf"\b{found[1]}\b(?!-)", port, text) if found else text  # not the range that begins with it
     lines = [line for line in text.splitlines() if not line.startswith("not seen: container engine")]
     return "\n".join(lines).replace("\n\n$", "\n$") + "\n"
 
