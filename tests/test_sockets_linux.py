@@ -395,8 +395,8 @@ def test_we_stay_in_our_own_namespace(in_another_namespace: tuple[int, int], lis
     home = os.stat("/proc/self/ns/net").st_ino
     port = port_of(listen())
     assert in_another_namespace
-    (row,) = rows_of(port, all_netns=True)
-    assert row.netns is None
+    own = [row for row in rows_of(port, all_netns=True) if row.netns is None]  # others may have the number in theirs
+    assert len(own) == 1
     assert os.stat("/proc/self/ns/net").st_ino == home
     assert os.stat("/proc/thread-self/ns/net").st_ino == home
 
@@ -409,8 +409,8 @@ def test_a_namespace_with_a_name_is_called_by_it(
     port, pid = in_another_namespace
     (tmp_path / "blue").symlink_to(f"/proc/{pid}/ns/net")
     monkeypatch.setattr(_netns, "_NAMED", tuple(str(tmp_path) if folder == place else "/none" for place in range(2)))
-    (row,) = rows_of(port, all_netns=True)
-    assert row.netns == label.format(name="blue")
+    rows = rows_of(port, all_netns=True)  # others may have the number in theirs
+    assert [row.netns for row in rows if row.processes and row.processes[0].pid == pid] == [label.format(name="blue")]
 
 
 def test_a_namespace_of_ip_netns_without_a_process() -> None:
