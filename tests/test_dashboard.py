@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,6 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +21,8 @@ from portward.model import Endpoint, Listener, Reading, State
 from portward.serve.calls import CALLS
 from portward.serve.feed import Feed
 from portward.serve.guard import HEADERS
+from portward.sockets import open_reader
+from portward.verbs.watching import Lookout
 from tests.conftest import unmet
 from tests.dashboard import Dashboard, dashboard
 from tests.nexus import NEXUS, VARIABLES, free_ports
@@ -299,32 +305,22 @@ def test_an_address_of_ipv6(project: Path) -> None:
         assert started.host == f"[::1]:{started.port}"
 
 
-class _Machine:
-    """What a feed looks at: rows that a test sets."""
-
-    def __init__(self) -> None:
-        self.rows: tuple[Listener, ...] = ()
-        self.looks = 0
-
-    def look(self) -> Reading:
-        self.looks += 1
-        return Reading(self.rows)
-
-    def glimpse(self) -> tuple[Listener, ...]:
-        return self.rows
-
-
 def test_nobody_looks_while_nobody_watches() -> None:
-    """An open dashboard without a page costs nothing; several sockets on one endpoint are several rows."""
-    import asyncio
+    """An open dashboard without a page costs nothing, and lets go of what it looked with; several sockets on one endpoint are several rows."""
+    listener = Listener(Endpoint("127.0.0.1", 1), State.LISTEN)
+    let_go = threading.Event()
 
-    machine = _Machine()
-    machine.rows = (Listener(Endpoint("127.0.0.1", 1), State.LISTEN),) * 2
-    feed = Feed(machine.look, machine.glimpse)
-    assert machine.looks == 0
+    @contextmanager
+    def opened() -> Iterator[Lookout]:
+        with closing(Lookout(open_reader(), lambda: Reading((listener, listener)), time.time)) as lookout:
+            yield lookout
+        let_go.set()
+
+    feed = Feed(opened)
 
     async def first() -> dict[str, Any]:
         return await anext(feed.news())
 
     assert len(asyncio.run(first())["all"]) == 2
+    assert let_go.wait(60)
     feed.end()

@@ -107,6 +107,18 @@ def test_two_who_watch_tell_it_once(environment: dict[str, str]) -> None:
     assert told(environment) == [("stop", 2.0), ("start", 1.0)]
 
 
+def test_who_watches_later_tells_nothing_anew(environment: dict[str, str]) -> None:
+    """One of two looks only after the server was started anew: what the other told already is not told again."""
+    again = SERVER.replace(pid=SERVER.pid + 1)
+    events = [Event("start", 1.0, row(SERVER)), Event("stop", 2.0, row(SERVER)), Event("start", 3.0, row(again))]
+    with history.recording(environment, print) as one, history.recording(environment, print) as two:
+        one(events[:1])
+        two(events[:1])
+        one(events[1:])
+        two(events[1:])
+    assert told(environment) == [("start", 3.0), ("stop", 2.0), ("start", 1.0)]
+
+
 def test_two_files_are_the_most(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much two watches write: the latest is there, and the size is bounded. Nothing is written into a file put aside."""
     monkeypatch.setattr(history, "FULL_BYTES", 3000)

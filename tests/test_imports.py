@@ -106,14 +106,14 @@ ALLOWED = {
     "ward": {
         "agents", "answers", "arguments", "catalog", "change", "changing", "composing", "conventions", "declared", "errors",
         "evidence", "examining", "explaining", "filling", "finding", "fleet", "githook", "history", "host_agent", "hosts", "identifying", "leased", "leases", "leasing", "live", "looking", "model", "ownership", "preflight", "privileges", "probes", "remote", "rules", "sockets", "starting",
-        "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "workspace",
+        "stopping", "stops", "survey", "symptoms", "upkeep", "waiting", "watching", "workspace",
     },
     "render": {"answers", "catalog", "errors", "evidence", "leasing", "model", "plan", "stops", "wire", "wording"},
     "cli": {
         "answers", "arguments", "conventions", "errors", "fleet", "formats", "leasing", "model", "render", "serve", "stops",
         "ward", "wording",
     },
-    "serve": {"answers", "arguments", "conventions", "errors", "model", "render", "stops", "ward", "wire", "wording"},
+    "serve": {"answers", "arguments", "conventions", "errors", "model", "render", "stops", "ward", "watching", "wire", "wording"},
     "library": {"answers", "arguments", "conventions", "leasing", "model", "sockets", "ward"},
     "testing": {"allocate", "catalog", "errors", "leases", "model", "sockets", "ward", "workspace"},
     "pytest_plugin": {"testing"},

@@ -149,7 +149,8 @@ def test_a_server_that_is_started_anew_is_another(listen: Listen, free_port: int
     def look() -> Any:
         return reader.read(ports={free_port})
 
-    with closing(watching.watch(reader, look, time.time, udp=False, all_netns=False)) as batches:  # type: ignore[type-var]
+    with closing(watching.Lookout(reader, look, time.time)) as lookout:
+        batches = watching.watch(lookout)
         for _ in range(2):
             _reading, events = next(batches)
             looks.append(tuple(event.kind for event in events))
@@ -524,9 +525,8 @@ held.close()
     )
     reader = open_reader("linux")
     try:
-        with closing(
-            watching.watch(reader, lambda: reader.read(ports={free_port}), time.time, udp=False, all_netns=False)
-        ) as batches:  # type: ignore[type-var]
+        with closing(watching.Lookout(reader, lambda: reader.read(ports={free_port}), time.time)) as lookout:
+            batches = watching.watch(lookout)
             ((event,),) = [next(batches)[1]]
             assert event.kind == "present"
             assert {process.pid for process in event.listener.processes} == {child.pid, child.facts["child"]}

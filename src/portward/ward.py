@@ -18,6 +18,7 @@ from portward.truths.live import Live, holds
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from portward.answers import (
         AgentEvent,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from portward.verbs.composing import Composer
     from portward.verbs.fleet import Fleet
     from portward.verbs.leasing import Granted, Leasing
+    from portward.verbs.watching import Lookout
     from portward.workspace import Checkout, Files
 
 
@@ -153,24 +155,34 @@ class Portward:
             site, here.name(), lambda: reports(store), store.leases, lambda udp: self.ls(udp=udp), self._clock
         )
 
-    def watch(
+    def lookout(
         self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False
-    ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
-        """What `ls` shows, then each start and stop of a listener as it is seen, without end; recorded for `who` with `history`.
+    ) -> AbstractContextManager[Lookout]:
+        """For programs that look again and again: what `ls` shows, and when another look is worth it; recorded for `who` with `history`.
 
-        Each time the reading, and what changed since the last. The system's own reader of sockets is asked, whatever this one's is: it
-        remembers owners, and nothing may be stopped by it. Raises as `ls` does.
+        The system's own reader of sockets is asked, whatever this one's is: it remembers owners, and nothing may be stopped by it.
+        Raises as `ls` does.
         """
         from portward.sockets import open_reader
         from portward.verbs import history, looking
 
         reader = open_reader(narrate=self._narrate)
         live = Live(reader, self.environment, self._narrate)
-        watched = looking.watch(live, reader, self.declared, queries, self._clock, udp=udp, all_netns=all_netns)
-        with history.recording(self.environment, self._narrate) as record:
-            for reading, events in watched:
-                record(events)
-                yield reading, events
+        recording = history.recording(self.environment, self._narrate)
+        options = {"udp": udp, "all_netns": all_netns}
+        return looking.lookout(live, reader, self.declared, queries, self._clock, recording, **options)
+
+    def watch(
+        self, queries: Sequence[str] = (), *, udp: bool = False, all_netns: bool = False
+    ) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
+        """What `ls` shows, then each start and stop of a listener as it is seen, without end, by a `lookout`.
+
+        Each time the reading, and what changed since the last. Raises as `ls` does.
+        """
+        from portward.verbs import watching
+
+        with self.lookout(queries, udp=udp, all_netns=all_netns) as lookout:
+            yield from watching.watch(lookout)
 
     def agent(self, is_over: Callable[[], bool], *, ttl: float = 60.0) -> Iterator[AgentEvent]:
         """Keeps this host alive in a store of many machines and publishes who listens here, until `is_over`; what happens, as it does.

@@ -56,7 +56,7 @@ def serve(arguments: Arguments) -> int:
 
 def add_top(parser: Declares) -> None:
     parser.add_argument(
-        "--interval", type=float, default=1.0, metavar="S", help="seconds between two looks (default: 1)"
+        "--interval", type=float, default=0.2, metavar="S", help="seconds between two looks at least (default: 0.2)"
     )
 
 

@@ -58,7 +58,7 @@ def documents(reading: Reading, events: Sequence[Event], is_first: bool) -> Iter
 def history(past: Sequence[Past]) -> Iterator[str]:
     """Who held a port before, the latest first."""
     if not past:
-        yield "  before: nothing is known; `portward ls --watch` writes down what it sees"
+        yield "  before: nothing is known; `portward ls --watch`, `top` and `serve` write down what they see"
         return
     yield "  before, as far as Portward looked:"
     for each in past:

@@ -28,12 +28,12 @@ from portward.wording import holder
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable, Hashable
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from portward.model import Endpoint, Reading
+    from portward.model import Endpoint
 
 PAGE = resources.files("portward.serve") / "page"
 LONGEST_BODY = 4 << 20
@@ -48,7 +48,7 @@ class Dashboard:
 
     def __init__(self, folder: str, token: str, hosts: list[str]) -> None:
         self._folder = folder
-        self.feed = Feed(self._look, self._glimpse)
+        self.feed = Feed(lambda: self._ward().lookout(udp=True))
         routes = [
             Route("/", self._page),
             Route("/api/about", self._about),
@@ -60,21 +60,6 @@ class Dashboard:
 
     def _ward(self) -> Portward:
         return Portward.open(self._folder)
-
-    def _look(self) -> Reading:
-        return self._ward().ls(udp=True)
-
-    def _glimpse(self) -> Hashable:
-        reading = self._glimpsing.live.sockets.read(udp=True, owners=False)
-        return frozenset((row.endpoint, row.state) for row in reading.listeners)
-
-    @property
-    def _glimpsing(self) -> Portward:
-        if self._kept is None:
-            self._kept = self._ward()
-        return self._kept
-
-    _kept: Portward | None = None
 
     async def _page(self, _request: Request) -> Response:
         return HTMLResponse((PAGE / "index.html").read_text("utf-8"))

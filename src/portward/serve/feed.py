@@ -13,35 +13,35 @@ from portward.errors import PortwardError
 from portward.render import documents
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractContextManager
 
     from portward.model import Listener, Reading
+    from portward.verbs.watching import Lookout
 
     News = dict[str, Any]
 
-SECONDS = 0.25
-"""Between two glances: a listener is shown within a second of its start."""
+TURN_SECONDS = 1.0
+"""How soon it is seen that nobody watches any more, or that a look was asked for. What starts and stops is seen at once."""
 
-SHARE = 0.04
-"""The part of a core that glances may cost: where they take long, they come less often."""
-
-FULL_SECONDS = 5.0
-"""After which all is looked at again, though no socket came or went: owners and containers may have changed."""
+SHARE, LONGEST_REST = 0.04, 0.5
+"""The part of a core that looks may cost while much comes and goes, unless they would be further apart than so many seconds."""
 
 REMEMBERED = 500
 """How many comings and goings are kept for those who look later."""
 
 
 class Feed:
-    """News for watchers. `glimpse` says cheaply whether anything is another than before, `look` reads all of it."""
+    """News for watchers, by a lookout that is open while there is one."""
 
-    def __init__(self, look: Callable[[], Reading], glimpse: Callable[[], Hashable]) -> None:
-        self._look = look
-        self._glimpse = glimpse
+    def __init__(self, open_lookout: Callable[[], AbstractContextManager[Lookout]]) -> None:
+        self._open = open_lookout
         self._lock = Lock()
         self._watchers: set[_Watcher] = set()
         self._wake = Event()
         self._ended = False
+        self._is_stale = False
+        self._reading: Reading | None = None
         self._rows: dict[str, News] = {}
         self._skipped: list[News] = []
         self._history: deque[News] = deque(maxlen=REMEMBERED)
@@ -66,9 +66,8 @@ class Feed:
                 self._watchers.discard(watcher)
 
     def look_now(self) -> None:
-        """Something was changed: the next look is at once, and at everything."""
-        self._seen = None
-        self._wake.set()
+        """Something was changed: the next look is soon, whether sockets came or went or not."""
+        self._is_stale = True
 
     def end(self) -> None:
         """Lets every watcher go."""
@@ -78,31 +77,36 @@ class Feed:
             for watcher in self._watchers:
                 watcher.tell(None)
 
-    _seen: Hashable = None
+    @property
+    def _is_watched(self) -> bool:
+        with self._lock:
+            return bool(self._watchers) and not self._ended
 
     def _run(self) -> None:
-        looked = 0.0
         while not self._ended:
-            with self._lock:
-                is_watched = bool(self._watchers)
-            if not is_watched:
-                self._wake.wait()
-                self._wake.clear()
-                self._seen = None
-                continue
-            began = time.thread_time()
-            try:
-                seen = self._glimpse()
-                if seen != self._seen or time.monotonic() - looked > FULL_SECONDS:
-                    self._seen = seen
-                    self._update(self._look())
-                    looked = time.monotonic()
-            except PortwardError as error:
-                self._tell({"trouble": documents.error(error)["error"]})
-            self._wake.wait(max(SECONDS, (time.thread_time() - began) / SHARE))
+            self._wake.wait()
             self._wake.clear()
+            while self._is_watched:
+                try:
+                    with self._open() as lookout:
+                        self._follow(lookout)
+                except PortwardError as error:
+                    self._tell({"trouble": documents.error(error)["error"]})
+                    time.sleep(TURN_SECONDS)
+
+    def _follow(self, lookout: Lookout) -> None:
+        self._is_stale = True
+        while self._is_watched:
+            if self._is_stale or lookout.wait(TURN_SECONDS):
+                self._is_stale = False
+                began = time.thread_time()
+                self._update(lookout.look()[0])
+                time.sleep(min(LONGEST_REST, (time.thread_time() - began) / SHARE))
 
     def _update(self, reading: Reading) -> None:
+        if reading == self._reading:
+            return
+        self._reading = reading
         rows = dict(_keyed(reading.listeners))
         skipped = documents.ls(reading)["skipped"]
         is_first = not self._rows

@@ -11,8 +11,10 @@ from textual import work
 from textual.app import App
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
+from textual.worker import get_current_worker
 
 from portward.errors import PortwardError
 from portward.model import Transport
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from textual.app import ComposeResult
+    from textual.worker import Worker
 
     from portward.model import Listener, Reading
     from portward.stops import StopPlan
     from portward.ward import Portward
 
-SECONDS = 1.0
-"""Between two looks."""
+SECONDS = 0.2
+"""Between two looks at least, while much comes and goes."""
+
+TURN_SECONDS = 0.25
+"""How soon it is seen that the view ends, or shows something else."""
 
 COLUMNS = ("port", "address", "held by", "user", "project", "command")
 
@@ -101,8 +107,16 @@ class Agree(ModalScreen[bool]):
         self.dismiss(False)
 
 
+class Looked(Message):
+    """What a look saw."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self.reading = reading
+
+
 class Top(App[None]):
-    """The application. `open_ward` gives the project anew for each look."""
+    """The application. `open_ward` gives the project anew for whatever is done, `seconds` are between two looks at least."""
 
     TITLE = "portward"
     CSS = "#head, #said { height: 1; padding: 0 1; } #head { text-style: bold; } DataTable { height: 1fr; } #filter, #lease { display: none; } .asked { display: block !important; }"
@@ -140,23 +154,39 @@ class Top(App[None]):
         """Begins to look."""
         self._table.add_columns(*COLUMNS)
         self._table.focus()
-        self._look()
-        self.set_interval(self._seconds, self._look)
+        self._follow()
 
     @property
     def _table(self) -> DataTable[Text]:
         return self.query_one(DataTable)
 
     @work(thread=True, exclusive=True, group="look")
-    def _look(self) -> None:
-        try:
-            reading = self._open_ward().ls(udp=self._udp)
-        except PortwardError as error:
-            self.call_from_thread(self._say, str(error))
-        else:
-            self.call_from_thread(self._show, reading)
+    def _follow(self) -> None:
+        """Looks whenever something came or went, until the view ends or another is wanted."""
+        worker = get_current_worker()
+        is_due = True
+        told: Reading | None = None
+        while not worker.is_cancelled:
+            try:
+                with self._open_ward().lookout(udp=self._udp) as lookout:
+                    while not worker.is_cancelled:
+                        if is_due:
+                            told = self._tell(worker, lookout.look()[0], told)
+                            time.sleep(self._seconds)
+                        is_due = lookout.wait(TURN_SECONDS)
+            except PortwardError as error:
+                self.call_from_thread(self._say, str(error))
+                time.sleep(TURN_SECONDS)
+                is_due = True
 
-    def _show(self, reading: Reading) -> None:
+    def _tell(self, worker: Worker[None], reading: Reading, told: Reading | None) -> Reading:
+        if reading != told and not worker.is_cancelled:
+            self.post_message(Looked(reading))
+        return reading
+
+    def on_looked(self, message: Looked) -> None:
+        """Shows what a look saw."""
+        reading = message.reading
         self._rows = {row.key: row for row in rows_of(reading)}
         more = "".join(f"; not seen: {entry.what}: {entry.reason}" for entry in reading.skipped)
         head = f"{len(self._rows)} listen, by {COLUMNS[self._column]}{', UDP too' if self._udp else ''}{more}"
@@ -201,7 +231,7 @@ class Top(App[None]):
     def action_udp(self) -> None:
         """UDP too, or no more."""
         self._udp = not self._udp
-        self._look()
+        self._follow()
 
     def action_open(self) -> None:
         """Opens the row's port in the browser."""
@@ -300,4 +330,3 @@ class Top(App[None]):
             return
         said = "; ".join(line.strip() for line in kill_text.killed(answer, time.time(), asked=True))
         self.call_from_thread(self._say, said)
-        self.call_from_thread(self._look)

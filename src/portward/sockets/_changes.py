@@ -31,6 +31,7 @@ _ATTRIBUTES = "=IIQQQQQI60x"
 _ATTRIBUTES_BYTES = 112
 
 _POLL_SECONDS = 0.09
+_UDP_SECONDS = 0.25  # between two looks at UDP where TCP rings
 _SHARE = 25  # a look is followed by a rest of so many times what it took: at most 4 % of a core
 _SETTLING_SECONDS = 0.004  # from the mark to where the socket is listed
 _AFTER_BELL_SECONDS = 0.05  # then once more: whoever changes it may have been put aside just then
@@ -50,8 +51,9 @@ class Changes:
         self._namespaces = {0: SockDiag()}
         self._all_netns = all_netns
         self._bell = _Bell(narrate)
-        self._seen: dict[int, set[bytes]] | None = None
-        self._cost = self._entered = 0.0
+        self._asked = [(_TCP, 1 << LISTEN), *([(_UDP, 1 << CLOSE | 1 << ESTABLISHED)] if udp else [])]
+        self._seen: dict[tuple[int, int], set[bytes] | None] | None = None
+        self._cost = self._entered = self._listed = 0.0
         self._rang = False
         self.told = self._bell.hung
 
@@ -64,27 +66,31 @@ class Changes:
     def wait(self, seconds: float) -> bool:
         """Until something is other than at the last call, at most `seconds`. Whether it is. The first call says so at once."""
         deadline = time.monotonic() + seconds
-        while True:
-            if self._look():
-                return True
+        is_due = True
+        while not self._look(is_due):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._rest(left)
+            is_due = self._rest(left)
+        return True
 
-    def _look(self) -> bool:
+    def _look(self, is_due: bool) -> bool:
+        """Whether something is other than before. TCP is looked at when it is due, UDP always."""
         start = time.monotonic()
         if self._all_netns and (self._rang or start - self._entered > _SURE_SECONDS):
             self._enter()
-        now = {inode: self._keys(diag) for inode, diag in self._namespaces.items()}
+        seen = self._seen or {}
+        now = {
+            (inode, protocol): diag.keys(protocol, states)
+            if is_due or protocol == _UDP
+            else seen.get((inode, protocol))
+            for inode, diag in self._namespaces.items()
+            for protocol, states in self._asked
+        }
         changed = now != self._seen
         self._seen = now
         self._cost = time.monotonic() - start
         return changed
-
-    def _keys(self, diag: SockDiag) -> set[bytes]:
-        keys = diag.keys(_TCP, 1 << LISTEN)
-        return keys | diag.keys(_UDP, 1 << CLOSE | 1 << ESTABLISHED) if self._udp else keys
 
     def _enter(self) -> None:
         """A socket in each network namespace that is new, none in those that are gone: it would keep them alive."""
@@ -97,15 +103,20 @@ class Changes:
             opened, _refused = _netns.ask_each(new, SockDiag)
             self._namespaces.update((namespace.inode, diag) for namespace, diag in opened)
 
-    def _rest(self, left: float) -> None:
-        """Until the bell rings or it is time for another look. At most `left` seconds, but never too short a rest."""
+    def _rest(self, left: float) -> bool:
+        """Until the bell rings or it is time for another look. At most `left` seconds, but never too short a rest. Whether TCP is due."""
         if not self.told:
             time.sleep(min(left, max(_POLL_SECONDS, _SHARE * self._cost)))
-            return
-        at_most = _AFTER_BELL_SECONDS if self._rang else _POLL_SECONDS if self._udp else _SURE_SECONDS
+            return True
+        rang_before = self._rang
+        at_most = _AFTER_BELL_SECONDS if rang_before else _UDP_SECONDS if self._udp else _SURE_SECONDS
         self._rang = self._bell.wait(min(left, at_most))
         if self._rang:
             time.sleep(max(_SETTLING_SECONDS, self._cost))
+        is_due = self._rang or rang_before or not self._udp or time.monotonic() - self._listed > _SURE_SECONDS
+        if is_due:
+            self._listed = time.monotonic()
+        return is_due
 
 
 class _Bell:

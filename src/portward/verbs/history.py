@@ -181,15 +181,16 @@ def _held(entries: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
 
 
 def _seen(environment: Mapping[str, str], port: int, transport: Transport) -> Iterator[Past]:
-    before: tuple[object, ...] = ()
+    holds: dict[tuple[Any, ...], bool] = {}
     for entry in _documents(_paths(environment)):
         if entry.get("port") != port or entry.get("transport") != transport or entry.get("netns"):
             continue
-        now = (entry.get("what"), *_key(entry))
-        if now == before and entry.get("by") == "watch":
-            continue  # two watched at the same time
-        before = now
         with suppress(LookupError, TypeError, ValueError):
+            if entry["by"] == "watch":
+                key, now = _key(entry), entry["what"] != "stop"
+                if holds.get(key) is now:
+                    continue  # several watched at the same time: the first has told it
+                holds[key] = now
             yield Past(
                 _moment(entry["time"]),
                 str(entry["what"]),

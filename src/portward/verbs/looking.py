@@ -9,7 +9,8 @@ from portward.truths.live import holds, is_connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from portward.answers import Event
     from portward.model import Location, Project
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from portward.truths.declared import Declared
     from portward.truths.leased import Leased, Promises
     from portward.truths.live import Live
+    from portward.verbs.watching import Lookout
 
 
 class Query:
@@ -73,25 +75,29 @@ def ls(
     return reading.replace(listeners=rows, skipped=(*reading.skipped, *skipped))
 
 
-def watch(
+def lookout(
     live: Live,
     reader: WatchingReader,
     declared: Declared,
     queries: Sequence[str],
     clock: Callable[[], float],
+    recording: AbstractContextManager[Callable[[Sequence[Event]], None]],
     **options: bool,
-) -> Iterator[tuple[Reading, tuple[Event, ...]]]:
-    """See `Portward.watch`. `live` reads by `reader`, which remembers owners. The `options` are those of `ls`, but `identify`."""
+) -> AbstractContextManager[Lookout]:
+    """See `Portward.lookout`. `live` reads by `reader`, which remembers owners. The `options` are those of `ls`, but `identify`."""
     from portward.verbs import watching
 
     query = Query(live, queries, options["udp"])
-    project, skipped = declared.readable(shallow=True)
 
     def look() -> Reading:
+        project, skipped = declared.readable(shallow=True)
         reading = _matching(live, query, project, options["all_netns"])
         return reading.replace(skipped=(*reading.skipped, *skipped))
 
-    return watching.watch(reader, look, clock, udp=query.udp, all_netns=options["all_netns"])
+    def opened(record: Callable[[Sequence[Event]], None]) -> Lookout:
+        return watching.Lookout(reader, look, clock, record, udp=query.udp, all_netns=options["all_netns"])
+
+    return watching.recorded(recording, opened)
 
 
 def _matching(live: Live, query: Query, project: Project | None, all_netns: bool) -> Reading:

@@ -143,7 +143,7 @@ const PAST = { present: "was there", start: "began to listen", stop: "ended", ow
 
 // What Portward saw there before, the latest first.
 function past(events) {
-  if (!events?.length) return [make("p", { className: "hint" }, "Nothing is known of who held it before: `portward ls --watch` writes down what it sees.")];
+  if (!events?.length) return [make("p", { className: "hint" }, "Nothing is known of who held it before. What comes and goes is written down while this page, `portward top` or `portward ls --watch` is open.")];
   const lines = events.map((each) => make("li", {}, make("time", { dateTime: each.time }, new Date(each.time).toLocaleString()), `${each.who} ${each.pid ?? ""}: ${PAST[each.what] ?? each.what}`));
   return [make("h3", {}, "Before"), make("ol", { className: "past", reversed: true }, ...lines)];
 }
