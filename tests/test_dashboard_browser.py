@@ -146,6 +146,18 @@ def test_a_walk_by_keyboard_alone(page: Page, served: Dashboard, spawn: Spawn) -
     assert _port_of(served, "backend") == port
 
 
+def test_what_changes_takes_nobody_from_where_they_are(page: Page, served: Dashboard, spawn: Spawn) -> None:
+    """The project is drawn anew when a port of it is taken: who is on a button there stays on it; many findings are folded."""
+    page.get_by_text(re.compile(r"^\d+ more$")).click()
+    move = page.get_by_role("button", name=re.compile("^Move redis"))
+    move.focus()
+    name = move.get_attribute("aria-label")
+    spawn(HOLD, _port_of(served, "backend"))
+    page.get_by_text("backend cannot have").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+    assert page.evaluate("document.querySelector('#findings details').open")
+
+
 def _tab_to(page: Page, name: str) -> None:
     """Presses Tab until the control of this name has the focus."""
     said = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
@@ -164,11 +176,43 @@ def test_the_map_is_walked_by_keys(page: Page, served: Dashboard) -> None:
     page.keyboard.press("End")
     last = page.inner_text("#map-here")
     assert int(first.partition(":")[0]) <= served.port <= int(last.partition(":")[0])
-    for _ in range(6):
-        page.keyboard.press("+")
+    while not page.inner_text("#map-here").startswith(f"{served.port}: "):  # whose server does not go meanwhile
+        page.keyboard.press("ArrowLeft")
+    mine = page.inner_text("#map-here")
+    for _ in range(9):
+        page.keyboard.press("+")  # the port stays in sight
     _keep(page, "map")
+    assert mine in _hovered(page)
+    page.get_by_role("button", name="All").click()
+    page.get_by_role("button", name="Zoom in").click(click_count=5)
+    assert mine in _hovered(page)
+    page.focus("#map")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name=last.partition(":")[0]).wait_for()
+    page.get_by_role("heading", name=str(served.port)).wait_for()
+
+
+def _hovered(page: Page) -> set[str]:
+    """What the map says of some points of it."""
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    told = set()
+    for column in range(8):
+        for row in range(8):
+            page.mouse.move(box["x"] + box["width"] * (column + 0.5) / 8, box["y"] + box["height"] * (row + 0.5) / 8)
+            told.add(page.inner_text("#map-here"))
+    return told
+
+
+def test_a_server_that_ended_is_told(browser: Browser, served: Dashboard) -> None:
+    """What is shown may be old then: the page says so, and what to look at."""
+    opened = browser.new_page()  # of which errors of the network are expected
+    opened.set_default_timeout(PATIENCE)
+    opened.goto(served.url)
+    opened.get_by_text("live", exact=True).wait_for()
+    served.process.kill()
+    opened.get_by_text("is `portward serve` still running?").wait_for()
+    _keep(opened, "lost")
+    opened.close()
 
 
 def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spawn: Spawn) -> None:
@@ -313,7 +357,11 @@ def test_it_can_be_used_by_everybody(page: Page, served: Dashboard, spawn: Spawn
     _keep(page, f"{scheme}-{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = _violations(Axe(), page)
-    page.get_by_role("button", name=re.compile("^Move backend")).click()
+    move = page.get_by_role("button", name=re.compile("^Move backend"))
+    box = move.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= width
+    move.click()
     page.get_by_role("button", name="Preview").wait_for()
     found += _violations(Axe(), page)
     assert not found

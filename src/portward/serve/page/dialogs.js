@@ -1,6 +1,6 @@
 // What changes something: shown first, done only when it is agreed to, and taken back where that can be.
 
-import { button, get, make, say } from "./dom.js";
+import { button, get, make, patient, say } from "./dom.js";
 import { ask, change } from "./ask.js";
 
 const dialog = get("dialog");
@@ -9,13 +9,13 @@ function open(title, body, actions) {
   get("dialog-title").textContent = title;
   get("dialog-body").replaceChildren(...body);
   get("dialog-error").textContent = "";
-  get("dialog-actions").replaceChildren(...actions.flatMap((action) => [action, " "]), button("Cancel", () => dialog.close()));
+  get("dialog-actions").replaceChildren(...actions, button("Cancel", () => dialog.close()));
   if (!dialog.open) dialog.showModal();
 }
 
 async function attempt(act) {
   get("dialog-error").textContent = "";
-  try { await act(); } catch (error) {
+  try { await patient(act); } catch (error) {
     if (dialog.open) get("dialog-error").textContent = error.message; else say(error.message);
   }
 }
@@ -71,5 +71,5 @@ export async function stop(port, done) {
 }
 
 export async function act(verb, values, told, done) {
-  try { say(told(await change(verb, values))); done(); } catch (error) { say(error.message); }
+  try { say(told(await patient(() => change(verb, values)))); done(); } catch (error) { say(error.message); }
 }

@@ -28,9 +28,29 @@ export function copying(command) {
   }, { "aria-label": `Copy the command ${command}` }));
 }
 
+// Puts others in the place of an element's children; who was on a button stays on it, where it is still there.
+export function replace(element, ...children) {
+  const name = (each) => each.getAttribute("aria-label") ?? each.textContent;
+  const held = element.contains(document.activeElement) ? name(document.activeElement) : null;
+  const open = element.querySelector("details")?.open;
+  element.replaceChildren(...children);
+  const details = element.querySelector("details");
+  if (details && open) details.open = true;
+  if (held !== null) [...element.querySelectorAll("button, summary")].find((each) => name(each) === held)?.focus({ preventScroll: true });
+}
+
+// Does a job, and says so while that takes longer than one waits without a word.
+export async function patient(job) {
+  const slow = setTimeout(() => say("Working…", null, Infinity), 500);
+  try { return await job(); } finally {
+    clearTimeout(slow);
+    if (get("said").textContent === "Working…") get("said").replaceChildren();
+  }
+}
+
 let silence = 0;
-export function say(text, action = null) {
+export function say(text, action = null, milliseconds = action ? 20000 : 6000) {
   clearTimeout(silence);
   get("said").replaceChildren(make("div", {}, text, action));
-  silence = setTimeout(() => get("said").replaceChildren(), action ? 20000 : 6000);
+  if (milliseconds < Infinity) silence = setTimeout(() => get("said").replaceChildren(), milliseconds);
 }

@@ -1,6 +1,7 @@
 // The listeners as a table of which only what can be seen is in the document: there may be thousands.
 
 import { button, get, make } from "./dom.js";
+import { KINDS } from "./map.js";
 
 const HEIGHT = 31; // pixels of a row, its line included
 const MORE = 10; // rows above and below what can be seen
@@ -61,11 +62,11 @@ export class List {
 
   row(row, index) {
     const name = row.transport === "udp" ? `${row.port}/udp` : String(row.port);
-    const open = button(name, () => this.choose(row.port, row.transport), { className: "link", "aria-label": `${name}, ${row.holder}: details` });
+    const open = button(name, () => this.choose(row.port, row.transport), { className: "link", "aria-label": `${name}, ${row.holder}, ${KINDS[row.kind]}: details` });
     open.dataset.key = row.key;
     open.dataset.index = index;
     return make("tr", { "aria-rowindex": index + 2, className: this.started.has(row.key) ? "started" : "" },
-      make("td", { className: row.kind }, open), make("td", {}, row.address), make("td", { title: row.command }, row.holder),
+      make("td", { className: row.kind, title: KINDS[row.kind] }, open), make("td", {}, row.address), make("td", { title: row.command }, row.holder),
       make("td", {}, row.project ?? ""), make("td", {}, row.service ?? ""));
   }
 

@@ -2,7 +2,7 @@
 
 import { ask, follow } from "./ask.js";
 import { act, move, review, stop } from "./dialogs.js";
-import { button, copying, get, make, table } from "./dom.js";
+import { button, copying, get, make, patient, replace, table } from "./dom.js";
 import { Fleet } from "./fleet.js";
 import { List } from "./list.js";
 import { PortMap } from "./map.js";
@@ -41,8 +41,8 @@ function told(news) {
   const touched = new Set();
   if (news.all) {
     state.rows = new Map(Object.entries(news.all).map(([key, row]) => [key, prepared(key, row)]));
-    get("no-history").hidden = news.history.length > 0;
     get("history").replaceChildren(...news.history.slice(-KEPT).map(event).reverse());
+    emptiness();
   } else {
     const gone = news.gone.map((key) => state.rows.get(key)).filter(Boolean);
     for (const row of gone) state.rows.delete(row.key);
@@ -70,14 +70,22 @@ const KEPT = 200; // lines of the history
 function event({ at, what, row }) {
   const time = new Date(at * 1000);
   const name = row.transport === "udp" ? `${row.port}/udp` : row.port;
-  return make("li", {}, make("time", { dateTime: time.toISOString() }, time.toLocaleTimeString()), `${name} ${what}: ${holder(row)}`);
+  return make("li", { className: row.transport }, make("time", { dateTime: time.toISOString() }, time.toLocaleTimeString()), `${name} ${what}: ${holder(row)}`);
 }
 
 function remember(events) {
-  if (events.length) get("no-history").hidden = true;
   get("history").prepend(...events.slice(-KEPT).map(event).reverse());
   while (get("history").childElementCount > KEPT) get("history").lastElementChild.remove();
+  emptiness();
 }
+
+// UDP is told where it is listed: every look-up of a name opens such a socket.
+function emptiness() {
+  const udp = get("udp").checked;
+  get("history").classList.toggle("with-udp", udp);
+  get("no-history").hidden = get("history").querySelector(udp ? "li" : "li.tcp") !== null;
+}
+get("udp").addEventListener("input", emptiness);
 
 let waiting = 0;
 function later(job) { clearTimeout(waiting); waiting = setTimeout(job, 150); }
@@ -92,7 +100,7 @@ async function detail(port, transport = "tcp") {
   title.textContent = asked;
   title.focus();
   try {
-    const [row] = (await ask("who", { port: asked, history: 1 })).ports;
+    const [row] = (await patient(() => ask("who", { port: asked, history: 1 }))).ports;
     get("detail-body").replaceChildren(...facts(row, asked));
     title.textContent = row.listeners.length ? `${asked} is held` : `${asked}: nothing listens there`;
   } catch (error) { get("detail-body").replaceChildren(make("p", { className: "error" }, error.message)); }
@@ -111,7 +119,7 @@ function facts(row, asked) {
   });
   const more = [];
   if (row.lease) more.push(["Leased to", `${row.lease.service} of ${row.lease.worktree}`]);
-  if (row.declared.length) more.push(["Declared in", row.declared.map((place) => `${place.path}:${place.line}`).join(", ")]);
+  if (row.declared.length) more.push(["Declared in", [...new Set(row.declared.map((place) => `${place.path}:${place.line}`))].join(", ")]);
   if (row.customary.length) more.push(["Customarily", row.customary.join(", ")]);
   found.push(make("dl", {}, ...more.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
   for (const fix of row.fixes) if (fix.command) found.push(make("p", {}, `${fix.title}: `, copying(fix.command)));
@@ -159,28 +167,38 @@ async function leases() {
   try {
     state.leases = (await ask("leases", { all: 1 })).leases;
   } catch (error) { get("leases").replaceChildren(make("p", { className: "error" }, error.message)); return; }
-  const rows = state.leases.map((lease) => [String(lease.port), lease.service, lease.state, lease.worktree,
+  const rows = state.leases.map((lease) => [String(lease.port), lease.service, lease.state, make("td", { title: lease.worktree }, lease.worktree.split("/").pop()),
     lease.worktree === state.about.worktree && lease.kind !== "process"
       ? button("Release", () => act("release", { service: lease.service }, () => `${lease.port} of ${lease.service} is given back.`, project), { "aria-label": `Release ${lease.port} of ${lease.service}` })
       : ""]);
-  get("leases").replaceChildren(rows.length ? table(["Port", "Service", "State", "Worktree", "Action"], rows) : make("p", {}, "No port is leased yet."));
+  replace(get("leases"), rows.length ? table(["Port", "Service", "State", "Worktree", "Action"], rows) : make("p", {}, "No port is leased yet."));
   draw();
 }
 
 async function services() {
-  const actions = [button("Resolve conflicts…", () => review("resolve", {}, "Resolve conflicts", project)), " ", button("Undo the last write…", () => review("undo", {}, "Take the last write back", project))];
+  const actions = [button("Resolve conflicts…", () => review("resolve", {}, "Resolve conflicts", project)), button("Undo the last write…", () => review("undo", {}, "Take the last write back", project))];
   try {
     const answer = await ask("check");
     get("project-title").textContent = `Project ${answer.project}`;
-    get("findings").replaceChildren(...answer.findings.filter((each) => each.severity !== "note").map(finding));
+    replace(get("findings"), ...folded(answer.findings.filter((each) => each.severity !== "note").map(finding)));
     state.declared = answer.services.flatMap((service) => entries(service).map((port) => Number(port.published)));
     const rows = answer.services.flatMap((service) => entries(service).map((port) => published(service, port)));
-    get("services").replaceChildren(rows.length ? table(["Service", "Host port", "Container", "State", "Written in", "Action"], rows) : make("p", {}, "No port is declared here."));
-    get("project-actions").replaceChildren(...actions);
+    replace(get("services"), rows.length ? table(["Service", "Host port", "Container", "State", "Written in", "Action"], rows) : make("p", {}, "No port is declared here."));
+    replace(get("project-actions"), ...actions);
   } catch (error) {
     get("findings").replaceChildren(); get("project-actions").replaceChildren();
-    get("services").replaceChildren(make("p", { className: error.code === "no-project" ? "" : "error" }, error.message));
+    get("services").replaceChildren(error.code === "no-project"
+      ? make("p", {}, "No project here: no compose file, portward.toml or .git from this folder up. The page shows what listens on this machine; ", make("code", {}, "portward -C DIR serve"), " shows a project too.")
+      : make("p", { className: "error" }, error.message));
   }
+}
+
+const OPEN = 5; // findings that are shown at once
+
+function folded(findings) {
+  const more = findings.slice(OPEN);
+  const rest = more.length > 1 ? [make("details", {}, make("summary", {}, `${more.length} more`), ...more)] : more;
+  return [...findings.slice(0, OPEN), ...rest];
 }
 
 // What Compose publishes of a service, else what it listens on by the project's other files.
@@ -203,13 +221,14 @@ function finding(each) {
     const wish = /^portward set (\S+=\d+) --write$/.exec(fix.command ?? "")?.[1];
     const held = /^portward kill (\S+)$/.exec(fix.command ?? "")?.[1];
     const doing = wish ? button(title, () => review("set", { wish }, fix.title, project)) : held ? button(title, () => stop(held, project)) : fix.command ? copying(fix.command) : null;
-    return make("p", {}, wish || held ? null : `${fix.title} `, doing);
+    return wish || held ? doing : make("span", {}, `${fix.title} `, doing);
   });
-  return make("div", { className: `finding ${each.severity}` }, make("p", {}, make("strong", {}, `${each.severity}: `), each.message), ...places, ...fixes);
+  return make("div", { className: `finding ${each.severity}` }, make("p", {}, make("strong", {}, `${each.severity}: `), each.message), ...places, fixes.length ? make("p", { className: "fixes" }, ...fixes) : null);
 }
 
 // The beginning
 
+get("detail-close").addEventListener("click", () => { get("detail").hidden = true; get("search").focus(); });
 get("lease").addEventListener("submit", (event) => {
   event.preventDefault();
   const service = get("lease-service").value.trim();
@@ -220,6 +239,9 @@ async function begin() {
   try { state.about = await ask("about"); } catch (error) { get("live").textContent = error.message; }
   if (state.about.fleet) new Fleet(holder);
   get("where").textContent = state.about.root ?? state.about.folder ?? "";
-  follow(told, (there, why) => { get("live").textContent = there ? "live" : why ?? "not connected: trying again"; });
+  follow(told, (there, why) => {
+    get("live").className = there ? "" : "error";
+    get("live").textContent = there ? "live" : why ?? "not connected, trying again: is `portward serve` still running?";
+  });
 }
 begin();
