@@ -60,7 +60,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 
 def _declared(folder: Path) -> dict[str, int]:
-    return {name: int(port) for name, port in (line.split("=") for line in (folder / ".env").read_text().splitlines())}
+    lines = (line for line in (folder / ".env").read_text().splitlines() if not line.startswith("#"))
+    return {name: int(port) for name, port in (line.split("=") for line in lines)}
 
 
 def test_the_url_gives_the_page(served: Dashboard) -> None:
@@ -182,44 +183,57 @@ def test_a_verb_answers_as_on_the_command_line(
 
 
 def test_a_change_is_shown_and_then_made(served: Dashboard, project: Path, spare_port: int) -> None:
-    """First the diff and its digest; with that, it is written; `undo` goes the same way."""
+    """First the diff and the id of the preview; by that, it is written, once; `undo` goes the same way."""
     before = (project / ".env").read_bytes()
     shown = served.change("set", wish=f"backend={spare_port}")
     assert (shown["written"], (project / ".env").read_bytes()) == (False, before)
     assert f"+PORT={spare_port}" in shown["diff"]
-    written = served.change("set", wish=f"backend={spare_port}", digest=shown["digest"])
+    written = served.change("set", preview_id=shown["preview_id"])
     assert written["written"] is True
     assert _declared(project)["PORT"] == spare_port
+    assert served.change("set", preview_id=shown["preview_id"])["error"]["code"] == "usage"
     undone = served.change("undo")
-    assert served.change("undo", digest=undone["digest"])["written"] is True
+    assert served.change("set", preview_id=undone["preview_id"])["error"]["code"] == "usage"
+    assert served.change("undo", preview_id=undone["preview_id"])["written"] is True
     assert (project / ".env").read_bytes() == before
 
 
 def test_what_is_no_longer_what_was_shown_is_not_made(served: Dashboard, project: Path, spare_port: int) -> None:
-    """A file that changed in between, or another wish than the one that was looked at."""
+    """A file that changed in between; to take back another write than the one that was looked at."""
+    first = served.change("set", wish=f"backend={spare_port + 1}")
+    assert served.change("set", preview_id=first["preview_id"])["written"] is True
+    undone = served.change("undo")
     shown = served.change("set", wish=f"backend={spare_port}")
     (project / ".env").write_text((project / ".env").read_text() + "# more\n")
     before = (project / ".env").read_bytes()
-    other = served.change("set", wish=f"backend={spare_port + 1}", digest=shown["digest"])
-    assert other["error"]["code"] == "file-changed"
+    refused = served.change("set", preview_id=shown["preview_id"])
+    assert refused["error"]["code"] == "file-changed"
     assert (project / ".env").read_bytes() == before
+    again = served.change("set", wish=f"backend={spare_port}")
+    assert served.change("set", preview_id=again["preview_id"])["written"] is True
+    assert served.change("undo", preview_id=undone["preview_id"])["error"]["code"] == "file-changed"
+    assert _declared(project)["PORT"] == spare_port
 
 
 HOLD = "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nready()\n"
 
 
 def test_a_holder_is_shown_and_then_stopped(served: Dashboard, spare_port: int, spawn: Spawn) -> None:
-    """Only who was shown: by pid and start, which the digest stands for."""
+    """Only who was shown: by pid and start."""
     child = spawn(HOLD, spare_port)
     shown = served.change("kill", port=str(spare_port))
     assert [stop["pid"] for stop in shown["planned"]] == [child.pid]
     assert child.process.poll() is None
-    refused = served.change("kill", port=str(spare_port), digest="0" * 64)
-    assert refused["error"]["message"] == "what would be stopped is no longer what was shown"
-    assert child.process.poll() is None
-    stopped = served.change("kill", port=str(spare_port), digest=shown["digest"])
-    assert [stop["pid"] for stop in stopped["stopped"]] == [child.pid]
-    assert child.process.wait(timeout=60) == -signal.SIGTERM
+    child.process.kill()
+    child.process.wait(timeout=60)
+    second = spawn(HOLD, spare_port)
+    refused = served.change("kill", preview_id=shown["preview_id"])
+    assert refused["error"]["message"] == "what holds the ports is no longer what was shown"
+    assert second.process.poll() is None
+    shown = served.change("kill", port=str(spare_port))
+    stopped = served.change("kill", preview_id=shown["preview_id"])
+    assert [stop["pid"] for stop in stopped["stopped"]] == [second.pid]
+    assert second.process.wait(timeout=60) == -signal.SIGTERM
 
 
 def test_it_does_not_stop_itself(served: Dashboard) -> None:

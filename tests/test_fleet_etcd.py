@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward.serve.calls import CALLS, Asked
+from portward.serve.previews import Previews
 from portward.ward import Portward
 from tests.generated_docs import ROOT
 from tests.test_host_agent import Agent
@@ -100,7 +101,7 @@ def test_the_dashboards_calls_tell_of_the_fleet(other: Agent, address: str, tmp_
     """`/api/ls?fleet=1` and its like: the documents of the command line."""
     ward = Portward(None, folder=str(tmp_path), environment=_environment(address, tmp_path))
     for verb, more in (("ls", {}), ("who", {"port": ["1"]}), ("check", {"port": ["1"]}), ("leases", {})):
-        document = CALLS[verb].ask(ward, Asked({"fleet": ["1"], **more}))
+        document = CALLS[verb].ask(ward, Asked({"fleet": ["1"], **more}, Previews(time.monotonic)))
         assert _id(tmp_path / "other/host.json") in [each["host"] for each in document["hosts"]], verb
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from portward.answers import Changes
 from portward.errors import UsageError
-from portward.serve.mcp.previews import SECONDS, Preview, Previews
 from portward.serve.mcp.server import Tools, size
-from portward.stops import StopPlan
+from portward.serve.previews import SECONDS, Preview, Previews
 from tests import killing
 from tests.agent import Agent, nexus, session
 
@@ -135,16 +134,16 @@ def test_previews_end() -> None:
     """An id is good once, for its own kind, and until its time is over."""
     now = [0.0]
     previews = Previews(lambda: now[0])
-    change = Preview(("web=1",), Changes((), ""))
+    change = Preview("set_port", {"wishes": ["web=1"]}, Changes((), ""))
     first, second = previews.keep(change), previews.keep(change)
     with pytest.raises(UsageError):
-        previews.take(first, StopPlan)
-    assert previews.take(first, Changes) == change
+        previews.take(first, "kill")
+    assert previews.take(first, "set_port") == change
     with pytest.raises(UsageError):
-        previews.take(first, Changes)
+        previews.take(first, "set_port")
     now[0] = SECONDS + 1
     with pytest.raises(UsageError):
-        previews.take(second, Changes)
+        previews.take(second, "set_port")
 
 
 def test_the_first_reply_comes_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import os
 import time
 
 from portward.arguments import is_port_or_range, parse_port, parse_range, parse_target
-from portward.errors import UsageError
+from portward.errors import Unavailable, UsageError
 from portward.model import Transport
 from portward.truths.declared import Declared
 from portward.truths.live import Live, holds
@@ -402,15 +402,15 @@ class Portward:
         leased, now = self._leased(), self._clock()
         return changing.resolve(self.live, self.declared, leased, now, write=write, options=options, shown=shown)
 
-    def undo(self, *, dry_run: bool = False) -> Changes:
+    def undo(self, *, dry_run: bool = False, shown: Changes | None = None) -> Changes:
         """Takes back the last write of the project's files that was not yet taken back. No changes where there is none.
 
         What was interrupted is finished or taken back first; with `dry_run` the remarks say which. Raises FileChanged where a
-        file was changed since, and Unavailable where the files cannot be written.
+        file was changed since, or the last write is not the one that was `shown`, and Unavailable where the files cannot be written.
         """
         from portward.verbs import changing
 
-        return changing.undo(self.declared, dry_run=dry_run)
+        return changing.undo(self.declared, dry_run=dry_run, shown=shown)
 
     def docs(
         self, *, write: bool = False, options: ComposeOptions | None = None, shown: Changes | None = None
@@ -599,10 +599,12 @@ class Portward:
         reason: str = "",
         timeout: float | None = None,
         confirm: Callable[[StopPlan], bool] | None = None,
+        shown: StopPlan | None = None,
     ) -> Killed:
         """Stops what holds the ports, each holder in its own way, and tells who has them afterwards: docs/kill.md.
 
-        `confirm` is shown the plan and may say no; without it, the plan is done at once. `mine` leaves alone what is not of this project; `force`
+        `confirm` is shown the plan and may say no; without it, the plan is done at once. With `shown`, a plan from before, all of that is
+        stopped or, with Unavailable, nothing. `mine` leaves alone what is not of this project; `force`
         takes other users' processes too, and SIGKILL where the signal before did nothing for `timeout` seconds (by default, what is usual for the
         holder). `reason` goes into the log. A client of a port is never stopped. Raises InvalidPort, UsageError for a host without an address, and
         NoProject for `mine` outside any project.
@@ -620,6 +622,8 @@ class Portward:
             owner_of = self._owner_of()
         stopping = Stopping(self.live, self.environment, Terms(force, mine, timeout), owner_of, self._clock)
         planned = stopping.plan(arguments)
+        if shown is not None and not planned.stops_as(shown):
+            raise Unavailable("what holds the ports is no longer what was shown", hint="look again who holds them")
         if dry_run or not planned.stops or (confirm is not None and not confirm(planned)):
             return Killed(planned, refused=planned.refused, ports=stopping.after(planned), acted=False)
         return stopping.act(planned, reason)

@@ -1,25 +1,25 @@
 """The verbs over HTTP: what each is asked with, one call of `Portward`, and the document that the command line prints with `--json`.
 
 What changes nothing is a GET with its arguments in the query; what changes something is a POST with a JSON object. A change is shown
-first, with a digest of what it would do, and is done only where the digest still is that.
+first, with the id of the preview, and is done by that id, only where it still is what was shown.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from portward.arguments import parse_port, parse_range
-from portward.errors import FileChanged, Unavailable, UsageError
+from portward.errors import UsageError
 from portward.records import Record
 from portward.render import documents, fleet
+from portward.serve.previews import Preview, Previews
+from portward.stops import StopPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portward.answers import Changes
     from portward.render.documents import Document
-    from portward.stops import StopPlan
     from portward.ward import Portward
 
 
@@ -30,8 +30,9 @@ MOST_OF_FLEET = 1_000_000
 class Asked:
     """What a request gives a verb: lists of texts by name. Raises UsageError for what is not as it should be."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], previews: Previews) -> None:
         self._values = values
+        self._previews = previews
 
     def texts(self, name: str) -> list[str]:
         """All values of a name, none if it is not given."""
@@ -56,6 +57,19 @@ class Asked:
     def flag(self, name: str) -> bool:
         """Whether a name is given as true, in JSON or as "1"."""
         return self._values.get(name) is True or self.text(name) in ("1", "true", "True")
+
+    def chosen(self, verb: str) -> Preview | None:
+        """What was shown of a verb and is now to be done, None where it is to be shown first."""
+        name = self.text("preview_id")
+        return self._previews.take(name, verb) if name else None
+
+    def of(self, preview: Preview) -> Asked:
+        """What a preview was asked with."""
+        return Asked(preview.asked, self._previews)
+
+    def keep(self, verb: str, shown: Changes | StopPlan) -> str:
+        """The id by which what is shown now can be done."""
+        return self._previews.keep(Preview(verb, self._values, shown))
 
     def number(self, name: str, default: float) -> float:
         """The number that a name is given."""
@@ -126,47 +140,42 @@ def _lease(ward: Portward, asked: Asked) -> Document:
     return documents.leases(ward.lease(asked.texts("service")))
 
 
-def _set(ward: Portward, asked: Asked) -> Document:
-    wishes, container = asked.needed("wish"), asked.flag("container")
-    return _shown_first(
-        asked, lambda write, shown: ward.set_ports(wishes, container=container, write=write, shown=shown)
-    )
+def _shown_first(
+    verb: str, change: Callable[[Portward, Asked, bool, Any], Changes]
+) -> Callable[[Portward, Asked], Document]:
+    """A verb whose change is shown first, with the id of that, and made by the id, where it still is what was shown.
+
+    `change` is given whether to write, and what was shown.
+    """
+
+    def ask(ward: Portward, asked: Asked) -> Document:
+        preview = asked.chosen(verb)
+        if preview is not None:
+            return documents.changes(change(ward, asked.of(preview), True, preview.shown))
+        answer = change(ward, asked, False, None)
+        name = asked.keep(verb, answer) if answer.changes else None
+        return {**documents.changes(answer), "preview_id": name}
+
+    return ask
+
+
+def _set(ward: Portward, asked: Asked, write: bool, shown: Changes | None) -> Changes:
+    return ward.set_ports(asked.needed("wish"), container=asked.flag("container"), write=write, shown=shown)
 
 
 def _kill(ward: Portward, asked: Asked) -> Document:
-    """What would be stopped, with its digest; with that digest, it is stopped, if it still is that."""
+    """What would be stopped, with the id of that; by the id, it is stopped, if it still is that."""
+    preview = asked.chosen("kill")
+    if preview is not None:
+        asked = asked.of(preview)
     ports, force, mine = asked.needed("port"), asked.flag("force"), asked.flag("mine")
-    agreed = asked.text("digest")
-    plans: list[str] = []
-
-    def is_agreed(plan: StopPlan) -> bool:
-        plans.append(_digest_of(plan))
-        return plans[-1] == agreed
-
     reason = asked.text("reason") or "by the dashboard"
-    answer = ward.kill(ports, force=force, mine=mine, reason=reason, confirm=is_agreed)
-    if agreed and plans and plans[-1] != agreed:
-        raise Unavailable("what would be stopped is no longer what was shown", hint="look again")
-    document = documents.kill(answer, dry_run=not agreed)
-    return {**document, "digest": plans[-1] if plans else None}
-
-
-def _digest_of(plan: StopPlan) -> str:
-    """Who would be stopped, and how: processes by pid and start, so that a pid that was reused is another."""
-    parts = [(stop.port, str(stop.transport), stop.how, *map(str, stop.thing)) for stop in plan.stops]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _shown_first(asked: Asked, change: Callable[[bool, Changes | None], Changes]) -> Document:
-    """A change that would be made, with its digest; with `digest`, it is made, if it still is the one that was shown when it is written."""
-    agreed = asked.text("digest")
-    answer = change(False, None)
-    digest = hashlib.sha256(repr((answer.before, answer.diff)).encode()).hexdigest()
-    if agreed and agreed != digest:
-        raise FileChanged("what would be changed is no longer what was shown", hint="look at the change again")
-    if agreed:
-        answer = change(True, answer)
-    return {**documents.changes(answer), "digest": digest}
+    if preview is not None:
+        assert isinstance(preview.shown, StopPlan)
+        return documents.kill(ward.kill(ports, force=force, mine=mine, reason=reason, shown=preview.shown))
+    answer = ward.kill(ports, force=force, mine=mine, dry_run=True)
+    name = asked.keep("kill", answer.planned) if answer.planned.stops else None
+    return {**documents.kill(answer, dry_run=True), "preview_id": name}
 
 
 CALLS = {
@@ -185,16 +194,14 @@ CALLS = {
     "env": Call(True, lambda ward, _asked: dict(ward.env()[0])),  # leases what is not leased yet
     "lease": Call(True, _lease),
     "release": Call(True, lambda ward, asked: documents.leases(ward.release(asked.needed("service")))),
-    "set": Call(True, _set),
+    "set": Call(True, _shown_first("set", _set)),
     "resolve": Call(
-        True, lambda ward, asked: _shown_first(asked, lambda write, shown: ward.resolve(write=write, shown=shown))
+        True, _shown_first("resolve", lambda ward, _asked, write, shown: ward.resolve(write=write, shown=shown))
     ),
-    "docs": Call(
-        True, lambda ward, asked: _shown_first(asked, lambda write, shown: ward.docs(write=write, shown=shown))
-    ),
+    "docs": Call(True, _shown_first("docs", lambda ward, _asked, write, shown: ward.docs(write=write, shown=shown))),
     "undo": Call(
-        True, lambda ward, asked: _shown_first(asked, lambda write, _shown: ward.undo(dry_run=not write))
-    ),  # the journal refuses what was changed since
+        True, _shown_first("undo", lambda ward, _asked, write, shown: ward.undo(dry_run=not write, shown=shown))
+    ),
     "kill": Call(True, _kill),
 }
 """Verb → how it is asked."""

@@ -23,6 +23,7 @@ from portward.render import documents
 from portward.serve.calls import CALLS, Asked
 from portward.serve.feed import Feed
 from portward.serve.guard import Guard
+from portward.serve.previews import Previews
 from portward.ward import Portward
 from portward.wording import holder
 
@@ -48,6 +49,7 @@ class Dashboard:
 
     def __init__(self, folder: str, token: str, hosts: list[str]) -> None:
         self._folder = folder
+        self._previews = Previews(time.monotonic)
         self.feed = Feed(lambda: self._ward().lookout(udp=True))
         routes = [
             Route("/", self._page),
@@ -84,7 +86,7 @@ class Dashboard:
             method = "POST" if call.changes else "GET"
             return _failed(UsageError(f"{name} is asked by {method}"), 405, {"allow": method})
         try:
-            asked = Asked(await _body(request) if call.changes else _query(request))
+            asked = Asked(await _body(request) if call.changes else _query(request), self._previews)
         except PortwardError as error:
             return _failed(error)
         answer = await run_in_threadpool(_answered, lambda: call.ask(self._ward(), asked))

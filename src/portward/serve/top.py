@@ -318,13 +318,8 @@ class Top(App[None]):
     @work(thread=True, group="act")
     def _stop(self, port: str, planned: StopPlan) -> None:
         """Stops just what was shown: who has taken its place since is left alone."""
-        agreed = {stop.thing for stop in planned.stops}
-
-        def is_agreed(plan: StopPlan) -> bool:
-            return {stop.thing for stop in plan.stops} <= agreed
-
         try:
-            answer = self._open_ward().kill([port], reason="by top", confirm=is_agreed)
+            answer = self._open_ward().kill([port], reason="by top", shown=planned)
         except PortwardError as error:
             self.call_from_thread(self._say, str(error))
             return

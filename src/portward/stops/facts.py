@@ -125,3 +125,10 @@ class StopPlan(Record):
     stops: tuple[Stop, ...]
     refused: tuple[Refused, ...]
     skipped: tuple[Skipped, ...] = ()
+
+    def stops_as(self, other: StopPlan) -> bool:
+        """Whether it stops just what another plan does, in the same way: a pid that another process has by now is another thing."""
+        ours, theirs = (
+            [(each.port, each.transport, each.how, each.thing) for each in plan.stops] for plan in (self, other)
+        )
+        return ours == theirs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portward.answers import Changes
-from portward.errors import NoFreePort, UsageError
+from portward.errors import FileChanged, NoFreePort, UsageError
 from portward.truths.change import Draft, Texts, chosen, undone
 
 TYPE_CHECKING = False
@@ -109,8 +109,10 @@ def _in_the_way(link: Link, findings: Sequence[Finding], worktree: str) -> str:
     return f"{twice} is published twice"
 
 
-def undo(declared: Declared, *, dry_run: bool) -> Changes:
+def undo(declared: Declared, *, dry_run: bool, shown: Changes | None = None) -> Changes:
     """See `Portward.undo`."""
+    if shown is not None and undo(declared, dry_run=True).diff != shown.diff:
+        raise FileChanged("the last write is no longer the one that was shown", hint="look at it again")
     if not declared.place:
         declared.files()  # says why there is none
     journal = declared.journal()

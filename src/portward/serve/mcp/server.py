@@ -20,9 +20,9 @@ from mcp.server.transport_security import TransportSecuritySettings
 from portward import __version__
 from portward.errors import BindRefused, Bug, PortwardError, UsageError
 from portward.serve.mcp.outside import NOTE, marked, reduced
-from portward.serve.mcp.previews import Previews
 from portward.serve.mcp.schemas import checked
 from portward.serve.mcp.tools import KILL_TOOL, TOOLS, Call
+from portward.serve.previews import Previews
 from portward.ward import Portward
 from portward.wording import shown
 

@@ -6,11 +6,10 @@ first what it would do, and does it by the id of what was shown.
 
 from __future__ import annotations
 
-from portward.errors import NoPlan, Unavailable, UsageError
+from portward.errors import UsageError
 from portward.records import Record
 from portward.render import documents
 from portward.serve.mcp.outside import unmarked
-from portward.serve.mcp.previews import Preview
 from portward.serve.mcp.schemas import (
     CHANGE,
     CHECK,
@@ -23,16 +22,17 @@ from portward.serve.mcp.schemas import (
     WHO,
     given,
 )
+from portward.serve.previews import Preview
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from portward.answers import Changes
     from portward.render.documents import Document
-    from portward.serve.mcp.previews import Previews
     from portward.serve.mcp.schemas import Schema
-    from portward.stops import StopPlan
+    from portward.serve.previews import Previews
     from portward.ward import Portward
 
 
@@ -117,26 +117,29 @@ def _set_port(call: Call) -> Document:
     """A change as it would be, with the id to make it by; or made, if it still is what was shown."""
     from portward.answers import Changes
 
-    if one_of(call, "wishes", "preview_id") == "preview_id":
-        preview = call.previews.take(call.text("preview_id"), Changes)
+    preview = _chosen(call, "set_port", "wishes")
+    if preview is not None:
         assert isinstance(preview.shown, Changes)
-        answer = call.ward.set_ports(preview.asked, container=preview.container, write=True, shown=preview.shown)
+        answer = _set(call.replace(given=preview.asked), preview.shown)
         document = {**_changed(documents.changes(answer)), "diff": None}  # it was shown before
         return {
             **document,
             "next": "what runs keeps its old port until it is started again; `portward undo` takes it back",
         }
-    wishes, container = tuple(call.texts("wishes")), bool(call.given.get("container"))
-    answer = call.ward.set_ports(wishes, container=container)
+    answer = _set(call, None)
     document = _changed(documents.changes(answer))
     if not answer.changes:
         return {**document, "next": "nothing to change: the files say so already"}
-    name = call.previews.keep(Preview(wishes, answer, container))
     return {
         **document,
-        "preview_id": name,
+        "preview_id": call.previews.keep(Preview("set_port", call.given, answer)),
         "next": "read the diff; set_port with this preview_id writes it, within 5 minutes",
     }
+
+
+def _set(call: Call, shown: Changes | None) -> Changes:
+    container = bool(call.given.get("container"))
+    return call.ward.set_ports(call.texts("wishes"), container=container, write=shown is not None, shown=shown)
 
 
 def _changed(document: Document) -> Document:
@@ -146,12 +149,12 @@ def _changed(document: Document) -> Document:
     return {**kept, "files": list(paths)}
 
 
-def one_of(call: Call, *names: str) -> str:
-    """Which of two arguments was given. Raises UsageError for none or both."""
-    found = [name for name in names if call.given.get(name)]
+def _chosen(call: Call, tool: str, first: str) -> Preview | None:
+    """What was shown and is now to be done; None where it is to be shown first. Raises UsageError for both or neither."""
+    found = [name for name in (first, "preview_id") if call.given.get(name)]
     if len(found) != 1:
-        raise UsageError(f"give either {' or '.join(names)}", hint="first without preview_id, then with it alone")
-    return found[0]
+        raise UsageError(f"give either {first} or preview_id", hint="first without preview_id, then with it alone")
+    return call.previews.take(call.text("preview_id"), tool) if found == ["preview_id"] else None
 
 
 def _explain(call: Call) -> Document:
@@ -177,28 +180,17 @@ def _kill(call: Call) -> Document:
     """What would be stopped, with the id to do it by; or stopped, if it still is what was shown. Only what is of this project."""
     from portward.stops import StopPlan
 
-    if one_of(call, "ports", "preview_id") == "ports":
-        ports = tuple(call.texts("ports"))
-        answer = call.ward.kill(ports, mine=True, dry_run=True)
-        document = _stopped(documents.kill(answer, dry_run=True))
-        if not answer.planned.stops:
-            return {**document, "next": "nothing of this project is there to stop; take another port instead: lease"}
-        name = call.previews.keep(Preview(ports, answer.planned))
-        return {**document, "preview_id": name, "next": "kill with this preview_id stops it, within 5 minutes"}
-    preview = call.previews.take(call.text("preview_id"), StopPlan)
-    seen: list[bool] = []
-
-    def is_same(planned: StopPlan) -> bool:
+    preview = _chosen(call, "kill", "ports")
+    if preview is not None:
         assert isinstance(preview.shown, StopPlan)
-        seen.append([stop.thing for stop in planned.stops] == [stop.thing for stop in preview.shown.stops])
-        return seen[-1]
-
-    answer = call.ward.kill(preview.asked, mine=True, reason="by an agent", confirm=is_same)
-    if seen and not seen[-1]:
-        raise Unavailable("what holds the ports is no longer what was shown", hint="call kill with ports again")
+        ports = call.replace(given=preview.asked).texts("ports")
+        return _stopped(documents.kill(call.ward.kill(ports, mine=True, reason="by an agent", shown=preview.shown)))
+    answer = call.ward.kill(call.texts("ports"), mine=True, dry_run=True)
+    document = _stopped(documents.kill(answer, dry_run=True))
     if not answer.planned.stops:
-        raise NoPlan("what was shown is gone already", hint="call listeners to see who has the ports now")
-    return _stopped(documents.kill(answer))
+        return {**document, "next": "nothing of this project is there to stop; take another port instead: lease"}
+    name = call.previews.keep(Preview("kill", call.given, answer.planned))
+    return {**document, "preview_id": name, "next": "kill with this preview_id stops it, within 5 minutes"}
 
 
 def _stopped(document: Document) -> Document:

@@ -33,7 +33,7 @@ export async function review(verb, values, title, done) {
     if (!shown.changes.length) { open(title, [make("p", {}, "Nothing to change."), ...remarks], []); return; }
     const files = new Set(shown.changes.map((each) => each.path)).size;
     const apply = button("Apply", () => attempt(async () => {
-      const written = await change(verb, { ...values, digest: shown.digest });
+      const written = await change(verb, { preview_id: shown.preview_id });
       dialog.close();
       const undo = verb === "undo" ? null : button("Undo", () => review("undo", {}, "Take the last write back", done));
       say(verb === "undo" ? "Taken back." : `Written in ${files} file${files === 1 ? "" : "s"}.`, undo);
@@ -61,7 +61,7 @@ export async function stop(port, done) {
     const refused = plan.refused.map((each) => make("p", { className: "error" }, `${each.what}: ${each.why}${each.hint ? ` (${each.hint})` : ""}`));
     const lines = plan.planned.map((each) => make("li", {}, `${each.what}: ${each.how}`, ...each.remarks.map((remark) => make("p", { className: "hint" }, remark))));
     const go = button("Stop it", () => attempt(async () => {
-      const stopped = await change("kill", { port: String(port), digest: plan.digest });
+      const stopped = await change("kill", { preview_id: plan.preview_id });
       dialog.close();
       say(stopped.stopped.map((each) => `${each.what}: ${each.how}`).join("; ") || "Nothing was stopped.");
       done();

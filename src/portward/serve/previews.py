@@ -1,4 +1,4 @@
-"""What was shown and may be done: each preview has an id that is good once, for a few minutes."""
+"""What was shown in the browser or to an agent, and may be done: each preview has an id that is good once, for a few minutes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from portward.answers import Changes
     from portward.stops import StopPlan
@@ -19,11 +20,11 @@ SECONDS = 300.0
 
 
 class Preview(Record):
-    """A change of files, or ports to be freed, as it was shown: what was asked for, and what would come of it."""
+    """What a verb would do, as it was shown: what it was asked with, and the change of files or the ports to be freed that would come of it."""
 
-    asked: tuple[str, ...]
+    verb: str
+    asked: Mapping[str, Any]
     shown: Changes | StopPlan
-    container: bool = False
 
 
 class Previews:
@@ -42,14 +43,15 @@ class Previews:
             self._kept[name] = (self._clock() + SECONDS, preview)
         return name
 
-    def take(self, name: str, kind: type[Changes | StopPlan]) -> Preview:
-        """The preview of an id, once. Raises UsageError where there is none of this kind, or its time is over."""
+    def take(self, name: str, verb: str) -> Preview:
+        """The preview of an id, once. Raises UsageError where there is none of this verb, or its time is over."""
         with self._lock:
             self._forget()
             _, preview = self._kept.get(name, (0.0, None))
-            if preview is None or not isinstance(preview.shown, kind):
+            if preview is None or preview.verb != verb:
                 raise UsageError(
-                    "there is no such preview, or no more", hint="ask for a new one: call without preview_id"
+                    "there is no such preview, or no more",
+                    hint="look at it again, without preview_id: it is good once, for five minutes",
                 )
             del self._kept[name]
         return preview
