@@ -29,7 +29,7 @@ from tests.nexus import NEXUS, VARIABLES, free_ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Dialog, Page
+    from playwright.sync_api import Browser, Dialog, FloatRect, Locator, Page
 
     from tests.conftest import Spawn
     from tests.etcd import Cluster
@@ -193,8 +193,7 @@ def test_the_map_is_walked_by_keys(page: Page, served: Dashboard) -> None:
 
 def _hovered(page: Page) -> set[str]:
     """What the map says of some points of it."""
-    box = page.locator("#map").bounding_box()
-    assert box is not None
+    box = _box(page.locator("#map"))
     told = set()
     for column in range(8):
         for row in range(8):
@@ -227,6 +226,32 @@ def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spa
     page.get_by_role("button", name="Stop it").click()
     assert child.process.wait(timeout=60) != 0
     page.get_by_text("Nothing that listens matches").wait_for()
+
+
+def test_a_click_is_not_lost_while_others_come(page: Page, free_port: int, spawn: Spawn) -> None:
+    """A row above and one below appear between pressing the button and letting it go; the keyboard's place stays too."""
+    here = free_ports(3, free_port + len(VARIABLES)) + 1
+    spawn(HOLD, here)
+    page.fill("#search", os.path.commonprefix([str(here - 1), str(here + 1)]))  # noqa: RUF071 (of digits, not of paths)
+    row = page.get_by_role("button", name=re.compile(rf"^{here},"))
+    box = _box(row)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    element = row.element_handle()
+    for port in (here - 1, here + 1):
+        spawn(HOLD, port)
+        page.get_by_role("button", name=re.compile(rf"^{port},")).wait_for()
+    assert element.evaluate("button => button.isConnected && document.activeElement === button")
+    box = _box(row)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    page.get_by_role("button", name=f"Stop what holds {here}…").wait_for()
+
+
+def _box(element: Locator) -> FloatRect:
+    found = element.bounding_box()
+    assert found is not None
+    return found
 
 
 def test_what_answers_is_asked_and_the_past_is_told(page: Page, tmp_path: Path, spare_port: int) -> None:
@@ -358,8 +383,7 @@ def test_it_can_be_used_by_everybody(page: Page, served: Dashboard, spawn: Spawn
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = _violations(Axe(), page)
     move = page.get_by_role("button", name=re.compile("^Move backend"))
-    box = move.bounding_box()
-    assert box is not None
+    box = _box(move)
     assert box["x"] + box["width"] <= width
     move.click()
     page.get_by_role("button", name="Preview").wait_for()

@@ -28,14 +28,27 @@ export function copying(command) {
   }, { "aria-label": `Copy the command ${command}` }));
 }
 
-// Puts others in the place of an element's children; who was on a button stays on it, where it is still there.
+// Makes these an element's children, which are in the order of before: who is there already is not touched, so that no click on it is lost.
+export function arrange(element, children) {
+  const kept = new Set(children);
+  for (const child of [...element.children]) if (!kept.has(child)) child.remove();
+  let next = element.firstElementChild;
+  for (const child of children) {
+    if (child === next) next = next.nextElementSibling;
+    else element.insertBefore(child, next);
+  }
+}
+
+// Puts others in the place of an element's children, unless they say the same; who was on a button stays on it, where it is still there.
 export function replace(element, ...children) {
   const name = (each) => each.getAttribute("aria-label") ?? each.textContent;
+  const next = element.cloneNode(false);
+  next.append(...children);
+  const details = next.querySelector("details");
+  if (details && element.querySelector("details")?.open) details.open = true;
+  if (next.isEqualNode(element)) return;
   const held = element.contains(document.activeElement) ? name(document.activeElement) : null;
-  const open = element.querySelector("details")?.open;
-  element.replaceChildren(...children);
-  const details = element.querySelector("details");
-  if (details && open) details.open = true;
+  element.replaceChildren(...next.childNodes);
   if (held !== null) [...element.querySelectorAll("button, summary")].find((each) => name(each) === held)?.focus({ preventScroll: true });
 }
 

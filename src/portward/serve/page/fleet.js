@@ -1,7 +1,7 @@
 // The hosts of the fleet, as their agents published them: each with the age of its word. Listeners are asked for when somebody searches.
 
 import { ask } from "./ask.js";
-import { button, get, make, table } from "./dom.js";
+import { button, get, make, replace, table } from "./dom.js";
 
 const MOST_HOSTS = 100, MOST_ROWS = 300;
 const EVERY = 10000; // milliseconds
@@ -32,8 +32,8 @@ export class Fleet {
       const order = [...hosts.filter((host) => host.state !== "live"), ...live];
       get("fleet-title").textContent = `Fleet (${live.length} of ${hosts.length} hosts live)`;
       const more = order.length > MOST_HOSTS ? make("p", { className: "hint" }, `and ${order.length - MOST_HOSTS} more`) : null;
-      get("fleet-hosts").replaceChildren(table(["Host", "State", "Last change", "Listeners", "Problem"], order.slice(0, MOST_HOSTS).map((host) => this.row(host))), ...(more ? [more] : []));
-    } catch (error) { get("fleet-hosts").replaceChildren(failed(error)); }
+      replace(get("fleet-hosts"), table(["Host", "State", "Last change", "Listeners", "Problem"], order.slice(0, MOST_HOSTS).map((host) => this.row(host))), ...(more ? [more] : []));
+    } catch (error) { replace(get("fleet-hosts"), failed(error)); }
   }
 
   row(host) {

@@ -1,6 +1,6 @@
 // The listeners as a table of which only what can be seen is in the document: there may be thousands.
 
-import { button, get, make } from "./dom.js";
+import { arrange, button, get, make } from "./dom.js";
 import { KINDS } from "./map.js";
 
 const HEIGHT = 31; // pixels of a row, its line included
@@ -12,6 +12,7 @@ export class List {
     this.rows = [];
     this.shown = [];
     this.started = new Set();
+    this.made = new WeakMap();
     this.pane = get("rows");
     this.pane.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.pane);
@@ -44,13 +45,11 @@ export class List {
     const body = get("list");
     const first = Math.max(0, Math.floor(this.pane.scrollTop / HEIGHT) - MORE);
     const end = Math.min(this.shown.length, first + Math.ceil(this.pane.clientHeight / HEIGHT) + 2 * MORE);
-    const focused = document.activeElement?.dataset?.key;
     const rows = this.shown.slice(first, end).map((row, index) => this.row(row, first + index));
     body.parentElement.setAttribute("aria-rowcount", this.shown.length + 1);
-    body.replaceChildren(this.blank(first), ...rows, this.blank(this.shown.length - end));
-    if (focused && body.contains(document.activeElement) === false) {
-      body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-    }
+    const key = body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    arrange(body, [this.blank(first), ...rows, this.blank(this.shown.length - end)]);
+    if (key && !body.contains(document.activeElement)) body.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   }
 
   blank(count) {
@@ -60,12 +59,21 @@ export class List {
     return row;
   }
 
+  // The same element for the same row, so that whoever is on it, or is just clicking it, stays there while others come and go.
   row(row, index) {
+    if (!this.made.has(row)) this.made.set(row, this.make(row));
+    const element = this.made.get(row);
+    element.className = this.started.has(row.key) ? "started" : "";
+    element.setAttribute("aria-rowindex", index + 2);
+    element.querySelector("button").dataset.index = index;
+    return element;
+  }
+
+  make(row) {
     const name = row.transport === "udp" ? `${row.port}/udp` : String(row.port);
     const open = button(name, () => this.choose(row.port, row.transport), { className: "link", "aria-label": `${name}, ${row.holder}, ${KINDS[row.kind]}: details` });
     open.dataset.key = row.key;
-    open.dataset.index = index;
-    return make("tr", { "aria-rowindex": index + 2, className: this.started.has(row.key) ? "started" : "" },
+    return make("tr", {},
       make("td", { className: row.kind, title: KINDS[row.kind] }, open), make("td", {}, row.address), make("td", { title: row.command }, row.holder),
       make("td", {}, row.project ?? ""), make("td", {}, row.service ?? ""));
   }

@@ -166,7 +166,7 @@ async function project() {
 async function leases() {
   try {
     state.leases = (await ask("leases", { all: 1 })).leases;
-  } catch (error) { get("leases").replaceChildren(make("p", { className: "error" }, error.message)); return; }
+  } catch (error) { replace(get("leases"), make("p", { className: "error" }, error.message)); return; }
   const rows = state.leases.map((lease) => [String(lease.port), lease.service, lease.state, make("td", { title: lease.worktree }, lease.worktree.split("/").pop()),
     lease.worktree === state.about.worktree && lease.kind !== "process"
       ? button("Release", () => act("release", { service: lease.service }, () => `${lease.port} of ${lease.service} is given back.`, project), { "aria-label": `Release ${lease.port} of ${lease.service}` })
@@ -186,8 +186,8 @@ async function services() {
     replace(get("services"), rows.length ? table(["Service", "Host port", "Container", "State", "Written in", "Action"], rows) : make("p", {}, "No port is declared here."));
     replace(get("project-actions"), ...actions);
   } catch (error) {
-    get("findings").replaceChildren(); get("project-actions").replaceChildren();
-    get("services").replaceChildren(error.code === "no-project"
+    replace(get("findings")); replace(get("project-actions"));
+    replace(get("services"), error.code === "no-project"
       ? make("p", {}, "No project here: no compose file, portward.toml or .git from this folder up. The page shows what listens on this machine; ", make("code", {}, "portward -C DIR serve"), " shows a project too.")
       : make("p", { className: "error" }, error.message));
   }
@@ -220,7 +220,7 @@ function finding(each) {
     const title = `${fix.title.replace(/[ ,(]*free in .*$/, "")}…`;
     const wish = /^portward set (\S+=\d+) --write$/.exec(fix.command ?? "")?.[1];
     const held = /^portward kill (\S+)$/.exec(fix.command ?? "")?.[1];
-    const doing = wish ? button(title, () => review("set", { wish }, fix.title, project)) : held ? button(title, () => stop(held, project)) : fix.command ? copying(fix.command) : null;
+    const doing = wish ? button(title, () => review("set", { wish }, fix.title, project), { title: fix.command }) : held ? button(title, () => stop(held, project), { title: fix.command }) : fix.command ? copying(fix.command) : null;
     return wish || held ? doing : make("span", {}, `${fix.title} `, doing);
   });
   return make("div", { className: `finding ${each.severity}` }, make("p", {}, make("strong", {}, `${each.severity}: `), each.message), ...places, fixes.length ? make("p", { className: "fixes" }, ...fixes) : null);
