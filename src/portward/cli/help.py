@@ -24,7 +24,8 @@ def _of_verb(verb: str) -> ArgumentParser:
 
 
 def _of_all() -> ArgumentParser:
-    listing = "\n".join(f"  {name:<10}{VERBS[name][1]}" for name in VERBS)
+    width = max(map(len, VERBS)) + 2
+    listing = "\n".join(f"  {name:<{width}}{VERBS[name][1]}" for name in VERBS)
     return ArgumentParser(
         prog="portward",
         usage="portward [-C DIR] [-v | -q] [VERB] [--json] …",
