@@ -124,6 +124,21 @@ def test_a_project_around(listen: Listen, tmp_path: Path) -> None:
     assert found["fixes"][0]["title"] == "ask db:5432"
 
 
+def test_the_way_out_is_that_of_check(listen: Listen, tmp_path: Path) -> None:
+    """The same port, whichever is asked: that of the service's own lease, of the right entry of several."""
+    port, other = port_of(listen("0.0.0.0")), port_of(listen("0.0.0.0"))
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  web:\n    image: nginx\n    ports: ['{port}:80', '{other}:443']\n"
+    )
+    leased = run_json("lease", "web", cwd=tmp_path)[0]["leases"][0]["port"]
+    checked = {finding["port"]: finding["fixes"][0] for finding in run_json("check", cwd=tmp_path)[0]["findings"][:2]}
+    for asked in (port, other):
+        found = _explained(f"Error: listen EADDRINUSE: address already in use :::{asked}", tmp_path)
+        assert found["fixes"][0] == checked[asked]
+    assert checked[port]["command"] == f"portward set web={leased} --write"
+    assert checked[other]["command"].startswith("portward set web:443=")
+
+
 @pytest.mark.parametrize("host", ["db-staging.internal", "192.0.2.7"])
 def test_another_host_is_not_asked(host: str, free_port: int, tmp_path: Path) -> None:
     """Names are never looked up, and what this machine says is no evidence for another one."""

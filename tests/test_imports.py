@@ -97,7 +97,7 @@ ALLOWED = {
         "servers", "sockets", "symptoms", "wording",
     },
     "upkeep": {"answers", "errors", "leases", "model"},
-    "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "survey", "symptoms", "wording"},
+    "explaining": {"answers", "catalog", "live", "model", "preflight", "remedies", "rules", "survey", "symptoms", "wording"},
     "stopping": {"answers", "arguments", "catalog", "errors", "live", "model", "processes", "sockets", "stops", "wording"},
     "survey": {"allocate", "answers", "catalog", "identifying", "leased", "live", "model", "occupancy"},
     "preflight": {

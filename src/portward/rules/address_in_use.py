@@ -11,9 +11,10 @@ own command is one, and the message says so.
 
 from __future__ import annotations
 
-from portward.model import Finding, Fix, PortState, Role, Severity, Transport
+from portward.model import Finding, Fix, PortState, Severity, Transport
 from portward.occupancy import is_inside, occupancy
 from portward.remedies import stops
+from portward.rules.claims import definitions, move, moved
 from portward.wording import holder
 
 TYPE_CHECKING = False
@@ -66,26 +67,10 @@ def _reason(snapshot: Snapshot, service: Service, holders: tuple[Listener, ...])
     return text
 
 
-def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
-    """Where else the number of a published port is defined: the variables that it is interpolated from."""
-    if not spec.variables:
-        return ()
-    return tuple(
-        other
-        for other in service.ports
-        if other.origin == "dotenv" and other.role is Role.HOST and not set(other.variables).isdisjoint(spec.variables)
-    )
-
-
 def _moves(snapshot: Snapshot, service: Service, spec: PortSpec) -> Iterator[Fix]:
-    port = snapshot.free.get(spec)
-    if port is None or spec.range is None or snapshot.settings.pin(service.name, spec.range):
-        return
-    why = f"free in the {service.kind} range {snapshot.ranges.get(service.kind, '')}".rstrip()
-    title = f"publish {service.name} on {port} ({why})"
-    if len(spec.range) > 1:  # of several ports the user may have meant each
-        yield Fix(f"{title}, written in {spec.location}", None, True)
-        return
-    # a number that is changed in one file alone leaves clients behind that still ask for the old one
-    name = f"{service.name}:{spec.target}" if len(service.entries) > 1 and spec.target else service.name
-    yield Fix(f"{title} in every file that writes it", f"portward set {name}={port} --write", True)
+    if spec.range is None or len(spec.range) == 1:
+        yield from move(snapshot, service, spec) if spec in snapshot.free else ()
+    elif spec in snapshot.free and not snapshot.settings.pin(service.name, spec.range):
+        yield Fix(
+            f"{moved(snapshot, service, spec)}, written in {spec.location}", None, True
+        )  # each may have been meant

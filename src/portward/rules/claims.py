@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from portward.model import Fix, Transport
-from portward.rules.address_in_use import definitions
+from portward.model import Fix, Role, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,16 +72,36 @@ def places(service: Service, spec: PortSpec) -> tuple[Location, ...]:
     return tuple(dict.fromkeys((spec.place, *(other.place for other in definitions(service, spec)))))
 
 
+def definitions(service: Service, spec: PortSpec) -> tuple[PortSpec, ...]:
+    """Where else the number of a published port is defined: the variables that it is interpolated from."""
+    if not spec.variables:
+        return ()
+    return tuple(
+        other
+        for other in service.ports
+        if other.origin == "dotenv" and other.role is Role.HOST and not set(other.variables).isdisjoint(spec.variables)
+    )
+
+
 def move(snapshot: Snapshot, service: Service, spec: PortSpec) -> tuple[Fix, ...]:
     """The way to another port, where one is known to be free and nothing pins the service to this one."""
-    port = snapshot.free.get(spec, snapshot.free.get(service.name))
+    port = _offered(snapshot, service, spec)
     if port is None or spec.range is None or len(spec.range) > 1 or snapshot.settings.pin(service.name, spec.range):
         return ()
-    ports = snapshot.ranges.get(service.kind)
-    why = f", free in the {service.kind} range {ports}" if ports and port in ports else ""
-    return (
-        Fix(f"publish {service.name} on {port}{why}", f"portward set {_argument(service, spec)}={port} --write", True),
-    )
+    # a number that is changed in one file alone leaves clients behind that still ask for the old one
+    title = f"{moved(snapshot, service, spec)} in every file that writes it"
+    return (Fix(title, f"portward set {_argument(service, spec)}={port} --write", True),)
+
+
+def moved(snapshot: Snapshot, service: Service, spec: PortSpec) -> str:
+    """The move to the port that is known to be free, in words."""
+    port, ports = _offered(snapshot, service, spec), snapshot.ranges.get(service.kind)
+    why = f" (free in the {service.kind} range {ports})" if ports and port and port in ports else ""
+    return f"publish {service.name} on {port}{why}"
+
+
+def _offered(snapshot: Snapshot, service: Service, spec: PortSpec) -> int | None:
+    return snapshot.free.get(spec, snapshot.free.get(service.name))
 
 
 def _argument(service: Service, spec: PortSpec) -> str:

@@ -14,7 +14,7 @@ engine picks one port is only a risk, so a warning.
 from __future__ import annotations
 
 from portward.model import Finding, Fix, PortRange, Severity, Transport
-from portward.rules.address_in_use import definitions
+from portward.rules.claims import definitions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

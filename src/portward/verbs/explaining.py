@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from portward.answers import PortCheck
-    from portward.model import Listener, PortSpec, Project, Snapshot
+    from portward.model import Listener, PortSpec, Project, Service, Snapshot
     from portward.symptoms import Symptoms
     from portward.truths.live import Live
 
@@ -53,22 +53,22 @@ class _Scene(Record):
         return tuple(row for row in self.rows if row.state is State.CLAIMED)
 
     @property
-    def declared(self) -> tuple[tuple[str, PortSpec], ...]:
+    def declared(self) -> tuple[tuple[Service, PortSpec], ...]:
         """The services of the project that ask for this port of the host, each with the entry that says so."""
         port = self.symptom.port
         return tuple(
-            (service.name, spec)
+            (service, spec)
             for service in (self.project.services if self.project else ())
             for spec in service.claims
             if port and spec.range and port in spec.range
         )
 
     @property
-    def behind(self) -> tuple[tuple[str, PortSpec], ...]:
+    def behind(self) -> tuple[tuple[Service, PortSpec], ...]:
         """The services of the project whose container listens on this port, each with the entry that says so."""
         port = self.symptom.port
         return tuple(
-            (service.name, spec)
+            (service, spec)
             for service in (self.project.services if self.project else ())
             for spec in service.ports
             if port and spec.target == port and spec.side is Side.HOST
@@ -130,7 +130,7 @@ def _diagnosis(scene: _Scene) -> Diagnosis:
         fixes = [*_starts(scene), *fixes]
     elif symptom.kind is Kind.REFUSED_CONTAINER_LOCALHOST:
         more = []
-        fixes = [*(Fix(f"ask {name}:{spec.target}", None, True) for name, spec in scene.behind), *fixes]
+        fixes = [*(Fix(f"ask {service.name}:{spec.target}", None, True) for service, spec in scene.behind), *fixes]
     elif symptom.kind in _SILENT:
         live_cause, more, holders = _of_silence(scene)
     else:
@@ -144,12 +144,13 @@ def _diagnosis(scene: _Scene) -> Diagnosis:
 def _of_project(scene: _Scene) -> Iterator[str]:
     """What the project's own files say about the port."""
     declared = scene.declared
-    for name, spec in declared:
-        yield f"{name} asks for it in {spec.location}"
-    if len({(name, spec.target) for name, spec in declared}) > 1 and scene.symptom.kind in BIND:
+    for service, spec in declared:
+        yield f"{service.name} asks for it in {spec.location}"
+    if len({(service.name, spec.target) for service, spec in declared}) > 1 and scene.symptom.kind in BIND:
         yield "the project itself asks for it twice"
     if scene.symptom.kind in (*_CONNECT, Kind.REFUSED_CONTAINER_LOCALHOST):
-        for name, spec in scene.behind:
+        for service, spec in scene.behind:
+            name = service.name
             if scene.symptom.inside:
                 yield f"{name} listens on {spec.target} in its container: other services reach it as {name}:{spec.target}"
             elif spec.published and spec.published != str(scene.symptom.port):
@@ -280,7 +281,8 @@ def _of_ranges(scene: _Scene) -> Iterator[str]:
 def _moves(scene: _Scene) -> Iterator[Fix]:
     """Another port for who asks: in all files for a service of the project, else one that is free."""
     from portward import catalog
-    from portward.verbs.survey import free_port
+    from portward.rules.claims import move
+    from portward.verbs.survey import free_port, offering
 
     symptom = scene.symptom
     if symptom.inside:
@@ -289,18 +291,15 @@ def _moves(scene: _Scene) -> Iterator[Fix]:
     if symptom.port is None:
         yield Fix("take another port", "portward find", True)
         return
-    names = [name for name, _ in scene.declared]
-    kind = catalog.kind_of_port(symptom.port, symptom.transport)
-    for service in scene.project.services if scene.project else ():
-        kind = service.kind if service.name in names else kind
-    ports = scene.snapshot.settings.ranges.get(kind, catalog.DEFAULT_RANGES[kind])
-    free = free_port(scene.live, scene.snapshot, ports, f"port\0{symptom.port}", symptom.transport)
-    if free is None:
+    ranges = {**catalog.DEFAULT_RANGES, **scene.snapshot.settings.ranges}
+    for service, spec in scene.declared:
+        offered = offering(scene.live, scene.snapshot.replace(ranges=ranges), {service.name})
+        yield from move(offered, service, spec)
         return
-    if names:
-        yield Fix(f"move {names[0]} to {free}, wherever it is written", f"portward set {names[0]}={free} --write", True)
-    else:
-        yield Fix(f"use {free}, free in the {kind} range {ports}", None, True)
+    kind = catalog.kind_of_port(symptom.port, symptom.transport)
+    free = free_port(scene.live, scene.snapshot, ranges[kind], f"port\0{symptom.port}", symptom.transport)
+    if free is not None:
+        yield Fix(f"use {free}, free in the {kind} range {ranges[kind]}", None, True)
 
 
 def _stops(scene: _Scene, holders: Sequence[Listener]) -> Iterator[Fix]:
@@ -315,13 +314,13 @@ def _starts(scene: _Scene) -> Iterator[Fix]:
     from portward.wording import shown
 
     port = scene.symptom.port
-    for name, spec in scene.behind:
+    for service, spec in scene.behind:
         if spec.published and spec.published != str(port) and not scene.declared:
-            yield Fix(f"ask port {spec.published}, on which {shown(name)} is published", None, True)
-    for name, spec in (scene.declared or scene.behind) if not scene.here else ():
-        if spec.origin != "compose":
-            continue
-        yield Fix(f"start {shown(name)}", f"docker compose up --detach {shown(name)}", True)
+            yield Fix(f"ask port {spec.published}, on which {shown(service.name)} is published", None, True)
+    for service, spec in (scene.declared or scene.behind) if not scene.here else ():
+        if spec.origin == "compose":
+            name = shown(service.name)
+            yield Fix(f"start {name}", f"docker compose up --detach {name}", True)
     for row in scene.claims:
         if row.container:
             yield Fix(f"start {shown(row.container.name)}", f"docker start {shown(row.container.name)}", True)
