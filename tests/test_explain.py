@@ -135,7 +135,7 @@ def test_the_way_out_is_that_of_check(listen: Listen, tmp_path: Path) -> None:
     for asked in (port, other):
         found = _explained(f"Error: listen EADDRINUSE: address already in use :::{asked}", tmp_path)
         assert found["fixes"][0] == checked[asked]
-    assert checked[port]["command"] == f"portward set web={leased} --write"
+    assert checked[port]["command"] == f"portward set web:80={leased} --write"
     assert checked[other]["command"].startswith("portward set web:443=")
 
 

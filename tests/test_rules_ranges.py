@@ -145,7 +145,7 @@ def test_a_customary_port() -> None:
     assert [finding.port for finding in findings] == [8080, 8000, 3000]
     assert all(finding.severity is Severity.NOTE for finding in findings)
     assert "28 programs" in findings[0].message
-    assert findings[0].fixes[0].command == "portward set web=13005 --write"
+    assert findings[0].fixes[0].command == "portward set web:80=13005 --write"
     assert findings[1].fixes[0].command == "portward set web:81=13005 --write"
 
 
@@ -167,7 +167,7 @@ def test_each_port_is_offered_another(tmp_path: Path) -> None:
     )
     ward = Portward(str(tmp_path), environment={"DOCKER_HOST": "", "HOME": str(tmp_path)})
     fixes = [finding.fixes[0].command or "" for finding in ward.check().findings if finding.rule == "customary-port"]
-    assert [fix.partition("=")[0] for fix in fixes] == ["portward set web", "portward set web:90"]
+    assert [fix.partition("=")[0] for fix in fixes] == ["portward set web:80", "portward set web:90"]
     ports = [int(fix.partition("=")[2].split()[0]) for fix in fixes]
     assert len(set(ports)) == 2
     assert all(port in catalog.DEFAULT_RANGES["web"] for port in ports)

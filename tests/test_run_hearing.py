@@ -181,7 +181,7 @@ def test_a_child_that_dies_of_a_port_is_explained(verb: Verb, free_port: int, li
     first, second, *_ = ours.splitlines()
     assert first == f"127.0.0.1:{free_port} is taken: a process of this machine holds it now"
     assert f"(pid {os.getpid()}" in second
-    assert "portward:   safest: move " in ours  # the project's own script says the port
+    assert "portward:   safest: publish " in ours  # the project's own script says the port
 
 
 def test_a_refused_connection_is_explained(verb: Verb, free_port: int) -> None:

@@ -107,7 +107,7 @@ def _offered(snapshot: Snapshot, service: Service, spec: PortSpec) -> int | None
 def _argument(service: Service, spec: PortSpec) -> str:
     """How a service's port is named on the command line: the target tells several apart."""
     fixed = [entry for entry in service.entries if entry.origin == COMPOSE]
-    several = spec in fixed and spec != fixed[0] and spec.target
+    several = spec in fixed and len(fixed) > 1 and spec.target
     argument = f"{service.name}:{spec.target}" if several else service.name
     if all(sign.isalnum() or sign in "._:/-" for sign in argument):
         return argument
