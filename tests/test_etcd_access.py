@@ -15,7 +15,7 @@ from portward.errors import Unavailable, UsageError
 from portward.leases import etcd_host
 from portward.leases.etcd import store_at
 from portward.leases.etcd_roles import KINDS, OF_HOST
-from portward.model import LeaseKind, Site
+from portward.model import EVERYWHERE, LeaseKind, Site
 from tests.conftest import need
 from tests.etcd import Cluster
 from tests.test_leases_contract import HERE, NOW, ROOT, always, ask, grant
@@ -132,8 +132,14 @@ def test_a_host_changes_its_own_leases_alone(secured: Secured) -> None:
             assert agent.publish("[]", {"name": "me", "boot": HERE.boot, "seen": NOW, "listeners": 0})
             assert [report.name for report in etcd_host.reports(theirs)] == ["me"]
             agent.end({})
+            (wide,) = grant(mine, ask("lb", [20009], hosts=EVERYWHERE))
+            with pytest.raises(Unavailable, match="does not permit this"):
+                theirs.release([wide])
+            (db,) = grant(theirs, ask("db", [20009, 20008], site=OTHER))
+            assert db.port == 20008
+            assert mine.release([wide]) == (wide,)
             assert mine.release([renewed]) == (renewed,)
-            assert theirs.release([api]) == (api,)
+            assert theirs.release([api, db]) == (api, db)
 
 
 def test_more_hosts_are_added_and_passwords_stay(secured: Secured) -> None:

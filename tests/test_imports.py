@@ -82,9 +82,10 @@ ALLOWED = {
         "probes", "reach", "sockets",
     },
     "leasing": {
-        "allocate", "catalog", "conventions", "errors", "leases", "live", "missed", "model", "occupancy", "offline", "wording", "workspace",
+        "allocate", "catalog", "conventions", "errors", "leases", "live", "missed", "model", "occupancy", "offline", "reaching", "wording", "workspace",
     },
     "offline": {"conventions", "errors", "leases", "leasing"},
+    "reaching": {"errors", "hosts", "leases", "model", "wire", "wording"},
     "missed": {"errors", "leases", "live", "model", "wording"},
     "generated": {"errors"},
     "git": {"errors"},

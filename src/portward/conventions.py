@@ -39,7 +39,8 @@ class Terms(Record):
     """How a lease is asked for: the command line's options. `ttl` is in seconds.
 
     With `own` it is this process's alone, and ends with it. With `offline` a store of many machines that does not answer is done without:
-    what is granted is unconfirmed.
+    what is granted is unconfirmed. With `hosts` (names or ids, `EVERYWHERE` for the whole fleet) nobody is to have the port there either;
+    () is this host alone, None what it is already.
     """
 
     ports: PortRange | None = None
@@ -49,6 +50,7 @@ class Terms(Record):
     ttl: float | None = None
     own: bool = False
     offline: bool = False
+    hosts: tuple[str, ...] | None = None
 
 
 def decided(

@@ -166,6 +166,8 @@ def lease(row: Lease, live: bool) -> Document:
         "confirmed": bool(row.token),
         "granted": moment(row.granted),
         "expires": moment(row.expires),
+        "scope": "fleet" if row.hosts else "host",
+        "hosts": list(row.hosts),
     }
 
 
@@ -273,6 +275,7 @@ def read_lease(value: object) -> tuple[Lease, bool]:
         granted=_seconds(row, "granted") or 0.0,
         expires=_seconds(row, "expires"),
         preferred=None if row.get("preferred") is None else _number(row, "preferred"),
+        hosts=_texts(row, "hosts"),
     )
     return found, row.get("state") == "live"
 

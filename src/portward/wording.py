@@ -104,6 +104,16 @@ def leased(lease: Lease, worktree: str) -> str:
     return f"leased to {shown(holder.service, 80)}{of}{alone}"
 
 
+def kind(lease: Lease) -> str:
+    """What ends a lease, and of which other hosts it is: "sticky", "process, the whole fleet"."""
+    if not lease.hosts:
+        return str(lease.kind)
+    from portward.model import EVERYWHERE
+
+    where = "the whole fleet" if lease.hosts == EVERYWHERE else f"{len(lease.hosts)} host{'s' * (len(lease.hosts) > 1)}"
+    return f"{lease.kind}, {where}"
+
+
 def _container(row: Listener) -> str:
     container = row.container
     assert container is not None

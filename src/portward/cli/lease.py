@@ -31,6 +31,14 @@ def add_lease(parser: Declares) -> None:
         "--offline-ok", action="store_true", help="where a store of many machines is away: a port, unconfirmed"
     )
     parser.add_argument(
+        "--scope",
+        choices=("host", "fleet"),
+        metavar="SCOPE",
+        help="host: nobody else here has it; fleet: nobody on any host",
+    )
+    parser.add_argument("--on", metavar="HOST,…", help="with --same-port: nobody else has it on these hosts either")
+    parser.add_argument("--same-port", action="store_true", help="with --on: the same port on each")
+    parser.add_argument(
         "--ttl", type=float, metavar="S", help="until so many seconds from now (default: until released)"
     )
 
@@ -43,9 +51,30 @@ def lease(arguments: Arguments) -> int:
     if preferred is not None and arguments.range:
         raise UsageError("--prefer and --range exclude each other")
     ports = parse_range(arguments.range) if arguments.range else None
-    terms = Terms(ports, preferred, arguments.count, arguments.contiguous, arguments.ttl, offline=arguments.offline_ok)
+    terms = Terms(
+        ports,
+        preferred,
+        arguments.count,
+        arguments.contiguous,
+        arguments.ttl,
+        offline=arguments.offline_ok,
+        hosts=_hosts(arguments),
+    )
     answer = asked(arguments, lambda ward: ward.lease(arguments.service, terms))
     return _show(arguments, answer, (str(each.port) for each in answer.leases))
+
+
+def _hosts(arguments: Arguments) -> tuple[str, ...] | None:
+    """For which other hosts a port is asked; None where nothing says so."""
+    from portward.model import EVERYWHERE
+
+    if bool(arguments.on) != arguments.same_port:
+        raise UsageError("--on and --same-port go together", hint="a port of one host alone is leased there")
+    if arguments.on:
+        if arguments.scope == "host":
+            raise UsageError("--on is of more hosts than --scope host")
+        return tuple(each for each in arguments.on.split(",") if each)
+    return {"host": (), "fleet": EVERYWHERE}.get(arguments.scope or "")
 
 
 def add_release(parser: Declares) -> None:

@@ -129,7 +129,8 @@ class LeaseRequest(Record):
     `offers` are candidates, best first and lazily: groups that are granted whole, of one port each, or with `contiguous` of
     `count` neighbours (`allocate.candidates`). A holder that has fewer than `count` gets more; with `contiguous` and no such
     neighbours it gets all of them anew. A lease on a port in `avoid` is given back, and another granted in its place.
-    `ttl` is in seconds. `preferred` and `reason` are kept with what is granted now.
+    `ttl` is in seconds. `preferred` and `reason` are kept with what is granted now. With `hosts` nobody else is to have the port there
+    either: a lease that is not of just these hosts is given back; None is content with any, and asks for `site` alone.
     """
 
     site: Site
@@ -143,6 +144,7 @@ class LeaseRequest(Record):
     preferred: int | None = None
     avoid: frozenset[int] = frozenset()
     reason: str | None = None
+    hosts: tuple[str, ...] | None = None
 
     def expires(self, now: float) -> float | None:
         """When a lease that is granted now ends by itself."""

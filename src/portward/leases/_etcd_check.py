@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from portward.errors import Unavailable
 from portward.leases import _etcd_records, _etcd_trouble
 from portward.model import StoreCheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from portward.leases._etcd_gateway import Kv
     from portward.leases.etcd import EtcdStore
@@ -50,8 +52,15 @@ def _contents(store: EtcdStore, now: float) -> Iterator[StoreCheck]:
     yield StoreCheck(
         "rows",
         not wrong,
-        _told(wrong) if wrong else f"{len(entries)} leases, each as it should be",
+        _told(wrong, "is no lease") if wrong else f"{len(entries)} leases, each as it should be",
         repair=f"what is no lease is set aside, below {store.keys.all_of('d')}" if wrong else None,
+    )
+    stray = _stray_claims(store, {entry.lease.token for entry in entries})
+    yield StoreCheck(
+        "claims",
+        not stray,
+        _told(stray, "is the claim of no lease") if stray else "each port of several hosts is a lease of one",
+        repair="what is the claim of no lease is set aside, and hosts may have the port again" if stray else None,
     )
     ahead = max((entry.lease.granted for entry in entries), default=0.0) - now
     yield StoreCheck(
@@ -64,27 +73,41 @@ def _contents(store: EtcdStore, now: float) -> Iterator[StoreCheck]:
     )
 
 
-def _told(wrong: list[Kv]) -> str:
+def _stray_claims(store: EtcdStore, tokens: Collection[str]) -> list[Kv]:
+    """What keeps hosts off a port for no lease, or cannot be read and keeps nobody off."""
+    found = []
+    for kv in store.gateway.all_below(store.keys.all_of("f")):
+        claim = _etcd_records.claim(kv, store.keys)
+        if claim is None or (not claim[1] and claim[0].token not in tokens):  # an intent ends by itself
+            found.append(kv)
+    return found
+
+
+def _told(wrong: list[Kv], what: str) -> str:
     kv = wrong[0]
     value = ascii(kv.value[:_LONGEST_TOLD].decode(errors="replace"))
     more = f", and {len(wrong) - 1} more" if wrong[1:] else ""
-    return f"what stands at {kv.key!a} is no lease: {value} ({len(kv.value)} bytes){more}"
+    return f"what stands at {kv.key!a} {what}: {value} ({len(kv.value)} bytes){more}"
 
 
 def repair(store: EtcdStore) -> Iterator[str]:
     """See `LeaseStore.repair`. What this user may not change is left as it is."""
     if not store.draft().begin():
         return
-    base = store.keys.all_of("l")
-    for kv in store.gateway.all_below(base):
-        if _etcd_records.entry(kv, store.keys) is not None:
-            continue
-        draft = store.draft()
-        draft.begin()
-        aside = f"{store.keys.all_of('d')}{kv.key.removeprefix(base)}@{kv.revision}"
-        draft.move(kv, aside)
-        try:
-            if draft.commit()[0]:
-                yield f"{kv.key!a} was no lease: it is {aside!a} now"
-        except _etcd_trouble.Forbidden:
-            continue
+    kvs = store.gateway.all_below(store.keys.all_of("l"))
+    entries = [entry for kv in kvs if (entry := _etcd_records.entry(kv, store.keys))]
+    for kv in kvs:
+        if _etcd_records.entry(kv, store.keys) is None:
+            yield from _set_aside(store, kv, "l", "was no lease")
+    for kv in _stray_claims(store, {entry.lease.token for entry in entries}):
+        yield from _set_aside(store, kv, "f", "was the claim of no lease")
+
+
+def _set_aside(store: EtcdStore, kv: Kv, kind: str, what: str) -> Iterator[str]:
+    draft = store.draft()
+    draft.begin()
+    aside = f"{store.keys.all_of('d')}{kv.key.removeprefix(store.keys.all_of(kind))}@{kv.revision}"
+    draft.move(kv, aside)
+    with suppress(_etcd_trouble.Forbidden):
+        if draft.commit()[0]:
+            yield f"{kv.key!a} {what}: it is {aside!a} now"

@@ -2,6 +2,9 @@
 
 Nothing is locked: what is read is remembered with its revision, what is to change is kept here, and all is sent as one transaction
 that etcd carries out only if nothing it rests on has changed since.
+
+A port that a host has for a whole fleet stands once more, as a claim. Every grant rests on there being no newer claim than those that it
+has seen; how a claim is made sure of what others have already is `_etcd_fleet`'s.
 """
 
 from __future__ import annotations
@@ -12,18 +15,20 @@ from base64 import b64encode
 from portward.errors import Unavailable
 from portward.leases import _etcd_gateway, _etcd_records
 from portward.leases._etcd_gateway import Kv
-from portward.model import Reclaimed
+from portward.model import Reclaimed, Transport, meet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from typing import Any
 
     from portward.leases import LeaseRequest
     from portward.leases._etcd_gateway import Gateway
     from portward.leases._etcd_records import Entry, Keys
     from portward.leases._reclaim import Judge
-    from portward.model import Holder, Lease, Site, Transport
+    from portward.model import Holder, Lease, Site
+
+    Place = tuple[int, Transport]
 
 MOST_ACTS = 100
 """Of one transaction that only reads; etcd takes 128 by default (--max-txn-ops)."""
@@ -32,12 +37,28 @@ _BLOCK = 64
 
 
 class Draft:
-    """See `_grants.Ledger`. `lifeline(lease)` gives the etcd lease that a lease's keys are to end with, 0 for none."""
+    """See `_grants.Ledger`. `lifeline(lease)` gives the etcd lease that a lease's keys are to end with, 0 for none.
 
-    def __init__(self, gateway: Gateway, keys: Keys, lifeline: Callable[[Lease], int]) -> None:
+    What is granted is for `hosts` too, of which others have the ports `taken`.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        keys: Keys,
+        lifeline: Callable[[Lease], int],
+        hosts: tuple[str, ...] = (),
+        taken: Collection[Place] = (),
+    ) -> None:
         self._gateway = gateway
         self._keys = keys
         self._lifeline = lifeline
+        self._hosts = hosts
+        self._taken = taken
+        self._claims: list[tuple[Lease, bool]] | None = None
+        self._newest_claim = 0
+        self._rests_on_claims = False
+        self._new: list[Lease] = []
         self._read: dict[str, Kv] = {}
         self._blocks: set[str] = set()
         self._rests_on: dict[str, None] = {}
@@ -77,6 +98,10 @@ class Draft:
             if start not in self._blocks:
                 spans[start] = _etcd_gateway.span(start, end)
                 self._blocks.add(start)
+        claims = self._keys.all_of("f")
+        if ports and claims not in self._blocks:
+            spans[claims] = _etcd_gateway.span(claims, _etcd_gateway.after(claims))
+            self._blocks.add(claims)
         wanted = list(spans)
         for first in range(0, len(wanted), MOST_ACTS):
             some = wanted[first : first + MOST_ACTS]
@@ -86,6 +111,9 @@ class Draft:
                     self._read[each] = Kv(each)
                 for kv in kvs:
                     self._read[kv.key] = kv
+                if each == claims:
+                    self._newest_claim = max((kv.revision for kv in kvs), default=0)
+                    self._claims = [known for kv in kvs if (known := _etcd_records.claim(kv, self._keys))]
 
     def _get(self, key: str) -> Kv:
         """A key as this draft would leave it; revision 0 if it is not there."""
@@ -133,10 +161,19 @@ class Draft:
             self._fetch((), [(site.host, port)])
             self._read.setdefault(key, Kv(key))
         kv = self._get(key)
-        if not kv.revision:
-            return None
-        entry = _etcd_records.entry(kv, self._keys)
-        return entry.lease if entry else _unreadable(site, transport, port)
+        if kv.revision:
+            entry = _etcd_records.entry(kv, self._keys)
+            return entry.lease if entry else _not_ours(site, transport, port)
+        return _not_ours(site, transport, port) if self._is_another_hosts(site, transport, port) else None
+
+    def _is_another_hosts(self, site: Site, transport: Transport, port: int) -> bool:
+        """Whether another host has the port for this one too, or for one of those that it is sought for, or will have in a moment."""
+        meant = (site.host, *self._hosts)
+        return (port, transport) in self._taken or any(
+            (claim.port, claim.transport) == (port, transport)
+            and (is_pending if (claim.host, claim.netns) == (site.host, site.netns) else meet(claim.hosts, meant))
+            for claim, is_pending in self._claims or ()
+        )
 
     def standing(self, lease: Lease) -> Entry | None:
         """The lease as it stands under its token."""
@@ -151,6 +188,8 @@ class Draft:
 
     def add(self, lease: Lease) -> None:
         """See `Ledger.add`."""
+        self._new.append(lease)
+        self._rests_on_claims = True
         self._write(lease, self._lifeline(lease))
 
     def confirm(self, lease: Lease) -> None:
@@ -166,6 +205,9 @@ class Draft:
     def drop(self, lease: Lease) -> None:
         """See `Ledger.drop`."""
         self._changes[self._key(lease)] = None
+        if lease.hosts:
+            self._get(claim := self._keys.claim(lease))
+            self._changes[claim] = None
         mine = self._holder_key(lease)
         kv = self._get(mine)
         left = [port for port in _etcd_records.ports(kv.value) if port != lease.port]
@@ -194,6 +236,9 @@ class Draft:
 
     def _write(self, lease: Lease, lifeline: int, sightings: int = 0, sighted: float = 0.0) -> None:
         self._changes[self._key(lease)] = (_etcd_records.lease_value(lease, sightings, sighted), lifeline)
+        if lease.hosts:
+            self._get(claim := self._keys.claim(lease))
+            self._changes[claim] = (_etcd_records.lease_value(lease, pending=False), lifeline)
         mine = self._holder_key(lease)
         known = [port for port in _etcd_records.ports(self._get(mine).value) if port != lease.port]
         self._changes[mine] = (_etcd_records.dumped({"ports": [*known, lease.port]}), lifeline)
@@ -221,9 +266,28 @@ class Draft:
             self._changes[version.key] = (_etcd_records.made(made), 0)
         rests_on = dict.fromkeys([version.key, *self._rests_on, *self._changes])
         compares = [_etcd_gateway.is_as_read(self._read.get(key) or Kv(key)) for key in rests_on]
+        if self._rests_on_claims:
+            compares.append(self._is_newest_claim())
         acts = [_act(key, change) for key, change in self._changes.items()]
         outcome = self._gateway.transact(compares, acts)
         return outcome.succeeded, outcome.repeated
+
+    def _is_newest_claim(self) -> dict[str, Any]:
+        return _etcd_gateway.none_is_newer(self._keys.all_of("f"), self._newest_claim)
+
+    def new_claims(self) -> set[Place]:
+        """The ports that it would claim of other hosts."""
+        return {(lease.port, lease.transport) for lease in self._new if lease.hosts}
+
+    def intend(self, lifeline: int) -> bool:
+        """Says beforehand what it would claim, until an etcd lease ends: whether that is in force. From then on nobody else is granted it."""
+        claims = {self._keys.claim(lease): lease for lease in self._new if lease.hosts}
+        compares = [_etcd_gateway.is_as_read(self._read[self._keys.version]), self._is_newest_claim()]
+        acts = [_act(key, (_etcd_records.lease_value(lease, pending=True), lifeline)) for key, lease in claims.items()]
+        outcome = self._gateway.transact(compares, acts)
+        self._read |= {key: Kv(key, revision=outcome.revision) for key in claims}
+        self._rests_on_claims = False  # who comes later sees these
+        return outcome.succeeded
 
 
 def _act(key: str, change: tuple[bytes, int] | None) -> dict[str, Any]:
@@ -234,8 +298,8 @@ def _act(key: str, change: tuple[bytes, int] | None) -> dict[str, Any]:
     return {"request_put": {**put, **({"lease": str(lifeline)} if lifeline else {})}}
 
 
-def _unreadable(site: Site, transport: Transport, port: int) -> Lease:
-    """Stands for what is no lease: it is nobody's, and never ends."""
+def _not_ours(site: Site, transport: Transport, port: int) -> Lease:
+    """Stands for what is no lease, or is not this host's to take back: it never ends."""
     from portward.model import Holder, Lease, LeaseKind
 
     return Lease(site.host, site.netns, transport, port, Holder("", "", ""), LeaseKind.STICKY, "", 0.0)

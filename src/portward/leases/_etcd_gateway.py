@@ -77,11 +77,14 @@ class Kv(Record):
 
 
 class Outcome(Record):
-    """What became of a transaction. One that is `repeated` was sent more than once: an earlier try may have been the one."""
+    """What became of a transaction, and the store's revision with it. One that is `repeated` was sent more than once: an earlier try
+    may have been the one.
+    """
 
     succeeded: bool
     found: tuple[tuple[Kv, ...], ...] = ()
     repeated: bool = False
+    revision: int = 0
 
 
 class Gateway:
@@ -102,16 +105,17 @@ class Gateway:
         body = {"compare": list(compares), "success": list(acts)}
         answer, repeated = self.call("kv/txn", body)
         found = tuple(_kvs(each.get("response_range", {})) for each in answer.get("responses", ()))
-        return Outcome(answer.get("succeeded", False) is True, found, repeated)
+        return Outcome(answer.get("succeeded", False) is True, found, repeated, int(answer["header"]["revision"]))
 
     def read(self, acts: Sequence[dict[str, Any]]) -> tuple[tuple[Kv, ...], ...]:
         """What the ranges have, all at one instant, and no older than this call."""
         return self.transact((), acts).found
 
-    def all_below(self, prefix: str) -> list[Kv]:
-        """All keys that begin with a prefix, at one instant, page by page."""
+    def all_below(self, prefix: str, *, values: bool = True) -> list[Kv]:
+        """All keys that begin with a prefix, with their values or without, at one instant, page by page."""
         found: list[Kv] = []
-        body: dict[str, Any] = {**span(prefix, after(prefix)), "limit": _PAGE}
+        more: dict[str, Any] = {"limit": _PAGE, **({} if values else {"keys_only": True})}
+        body: dict[str, Any] = {**span(prefix, after(prefix)), **more}
         while True:
             answer, _ = self.call("kv/range", body)
             page = _kvs(answer)
@@ -120,7 +124,7 @@ class Gateway:
                 return found
             body = {
                 **span(page[-1].key + "\0", after(prefix)),
-                "limit": _PAGE,
+                **more,
                 "revision": body.get("revision") or answer["header"]["revision"],
             }
 
@@ -254,6 +258,11 @@ def span(first: str, end: str | None = None) -> dict[str, Any]:
 def is_as_read(kv: Kv) -> dict[str, Any]:
     """Compares: nobody has changed the key since, or made it if it was not there."""
     return {"key": encoded(kv.key), "target": "MOD", "result": "EQUAL", "mod_revision": str(kv.revision)}
+
+
+def none_is_newer(prefix: str, revision: int) -> dict[str, Any]:
+    """Compares: no key that begins with a prefix was made or changed after a revision (etcd's apply.go compares each in a range)."""
+    return {**span(prefix, after(prefix)), "target": "MOD", "result": "LESS", "mod_revision": str(revision + 1)}
 
 
 def _kvs(answer: Mapping[str, Any]) -> tuple[Kv, ...]:

@@ -41,7 +41,7 @@ class Keys:
         self._base = f"{prefix}/v1"
 
     def all_of(self, kind: str, host: str | None = None) -> str:
-        """What all keys of a kind begin with: `l`eases, their h`o`lders, `r`eclaimed, `k`ept notes, `d`amaged."""
+        """What all keys of a kind begin with: `l`eases, those of a `f`leet, their h`o`lders, `r`eclaimed, `k`ept notes, `d`amaged."""
         return f"{self._base}/{kind}/" + (f"{_part(host)}/" if host is not None else "")
 
     def port(self, host: str, number: int) -> str:
@@ -51,6 +51,18 @@ class Keys:
     def lease(self, host: str, netns: str, transport: Transport, number: int) -> str:
         """Where a lease stands."""
         return f"{self.port(host, number)}{transport}/{_part(netns) or '@'}"
+
+    def claim(self, lease: Lease) -> str:
+        """Where it stands that other hosts have to keep off the port of a lease."""
+        place = self.lease(lease.host, lease.netns, lease.transport, lease.port).removeprefix(self.all_of("l"))
+        return f"{self.all_of('f')}{place}"
+
+    def place(self, key: str) -> tuple[str, int, str] | None:
+        """The host, the port and the transport of the key of a lease or a claim; None for another key."""
+        parts = key.removeprefix(self._base).split("/")
+        if len(parts) != 6 or not parts[3].isdecimal():
+            return None
+        return unquoted(parts[2]), int(parts[3]), parts[4]
 
     def holder(self, host: str, netns: str, transport: Transport, holder: Holder) -> str:
         """Where it stands which ports a holder has at a site."""
@@ -119,6 +131,16 @@ def entry(kv: Kv, keys: Keys) -> Entry | None:
         return None
 
 
+def claim(kv: Kv, keys: Keys) -> tuple[Lease, bool] | None:
+    """The lease for which other hosts keep off a port, and whether that is an intent only; None for what is none, or does not belong there."""
+    try:
+        told = _loaded(kv.value)
+        lease = lease_of(told)
+        return (lease, _of(bool, told["pending"])) if lease.hosts and keys.claim(lease) == kv.key else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 def reclaimed(kv: Kv) -> Reclaimed | None:
     """What was taken back; None for what says no such thing."""
     try:
@@ -166,6 +188,7 @@ def lease_of(told: Any) -> Lease:
     if not 0 < port <= LAST_PORT or index < 0:
         raise ValueError("not a port of a holder")
     preferred, reason, expires = told["preferred"], told["reason"], told["expires"]
+    hosts = tuple(_of(str, each) for each in _of(list, told.get("hosts", [])))
     kind = LeaseKind(told["kind"])
     if (kind is LeaseKind.TTL) != (expires is not None) or (kind is LeaseKind.PROCESS) != (process is not None):
         raise ValueError("its kind contradicts its end or its holder")
@@ -174,7 +197,7 @@ def lease_of(told: Any) -> Lease:
         Holder(project, worktree, service, instance, process, None if uid is None else _of(int, uid), None if user is None else _of(str, user)),
         kind, _of(str, told["token"]), _number(told["granted"]), None if expires is None else _number(expires),
         None if preferred is None else _of(int, preferred), index, _of(str, told["boot"]),
-        None if reason is None else _of(str, reason),
+        None if reason is None else _of(str, reason), hosts,
     )  # fmt: skip
 
 

@@ -107,6 +107,7 @@ class Grants:
                 index=next(indices),
                 boot=site.boot,
                 reason=request.reason,
+                hosts=request.hosts or (),
             )
             self._ledger.add(lease)
             yield lease
@@ -120,7 +121,7 @@ class Grants:
 
 def _kept(held: list[Lease], request: LeaseRequest) -> list[Lease]:
     """What the holder keeps of it."""
-    kept = [lease for lease in held if lease.port not in request.avoid]
+    kept = [lease for lease in held if lease.port not in request.avoid and request.hosts in (None, lease.hosts)]
     if request.contiguous and kept:
         first = kept[0].port
         neighbours = range(first, first + request.count)

@@ -1,7 +1,7 @@
 """The lease store of a fleet, in etcd (3.4 or newer), through its JSON gateway.
 
-Keys below PREFIX/v1/, each host's own below `KIND/HOST/`: `l/HOST/PORT/TRANSPORT/NETNS` has a lease, `o/HOST/HASH` which ports a holder
-has, `r/HOST/…` what was reclaimed, `k/HOST/looked` when somebody looked, `d/HOST/…` what a repair set aside; `a/HOST`, `inv/HOST` and
+Keys below PREFIX/v1/, each host's own below `KIND/HOST/`: `l/HOST/PORT/TRANSPORT/NETNS` has a lease, `f/HOST/…` the same once more for one
+that other hosts have to keep off, `o/HOST/HASH` which ports a holder has, `r/HOST/…` what was reclaimed, `k/HOST/looked` when somebody looked, `d/HOST/…` what a repair set aside; `a/HOST`, `inv/HOST` and
 `h/HOST` are the host agent's (`etcd_host`). PREFIX/version says how the rest is to be read.
 
 A grant reads, decides, and sends one transaction that is carried out only if nothing it rests on has changed; else it begins anew. Only a
@@ -16,12 +16,12 @@ import time
 from math import ceil
 
 from portward.errors import Unavailable, UsageError
-from portward.leases import KEPT, _etcd_gateway, _etcd_records, _etcd_trouble, etcd_host
+from portward.leases import KEPT, _etcd_fleet, _etcd_gateway, _etcd_records, _etcd_trouble, etcd_host
 from portward.leases._etcd_draft import Draft
 from portward.leases._etcd_gateway import Gateway, access
 from portward.leases._grants import Grants, recalled
 from portward.leases._reclaim import Judge
-from portward.model import LeaseKind
+from portward.model import LeaseKind, meet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,10 +99,14 @@ class EtcdStore:
         """See `LeaseStore.acquire`."""
         for request in requests:
             request.validate()
+        hosts = _hosts(requests)
+        intent = _etcd_fleet.Intent(self.gateway, self.keys, hosts, requests[0].site.host if requests else "")
         offers = [_Replayed(request.offers) for request in requests]
         lifelines: dict[float, int] = {}
         for _turn in _turns("lease a port"):
-            draft = self._draft(lambda lease: self._lifeline(lease, now, lifelines))
+            draft = Draft(
+                self.gateway, self.keys, lambda lease: self._lifeline(lease, now, lifelines), hosts, intent.taken()
+            )
             if draft.prepare(requests):
                 known = self._recalled(draft, requests)
                 if known is not None:
@@ -117,8 +121,11 @@ class EtcdStore:
                 for request, again in zip(requests, offers, strict=True)
                 for lease in grants.granted(request, iter(again))
             ]
-            if self._committed(draft, time.time())[0]:
-                return tuple(granted)
+            try:
+                if intent.is_ours(draft) and self._committed(draft, time.time())[0]:
+                    return tuple(granted)
+            finally:
+                intent.end()
             lifelines.clear()
         raise AssertionError
 
@@ -220,14 +227,18 @@ class EtcdStore:
         worktree: str | None = None,
         ports: Collection[int] | None = None,
     ) -> tuple[Lease, ...]:
-        """See `LeaseStore.leases`. What is no lease is passed over."""
+        """See `LeaseStore.leases`. What is no lease is passed over. Of a host are those too that another has for it."""
         wanted = None if ports is None else set(ports)
+        known = [entry.lease for entry in self.entries(host, wanted)]
+        if host is not None:
+            claims = (_etcd_records.claim(kv, self.keys) for kv in self.gateway.all_below(self.keys.all_of("f")))
+            known += [claim[0] for claim in claims if claim and not claim[1] and _is_anothers(claim[0], host)]
         found = [
-            entry.lease
-            for entry in self.entries(host, wanted)
-            if (project is None or entry.lease.holder.project == project)
-            and (worktree is None or entry.lease.holder.worktree == worktree)
-            and (wanted is None or entry.lease.port in wanted)
+            lease
+            for lease in known
+            if (project is None or lease.holder.project == project)
+            and (worktree is None or lease.holder.worktree == worktree)
+            and (wanted is None or lease.port in wanted)
         ]
         return tuple(sorted(found, key=lambda each: (each.host, each.netns, each.port, each.transport)))
 
@@ -324,6 +335,18 @@ class EtcdStore:
 
     def _draft(self, lifeline: Callable[[Lease], int] = lambda _lease: 0) -> Draft:
         return Draft(self.gateway, self.keys, lifeline)
+
+
+def _hosts(requests: Sequence[LeaseRequest]) -> tuple[str, ...]:
+    """The hosts for which ports are asked. Raises UsageError where they are not the same for all."""
+    found = {request.hosts or () for request in requests} or {()}
+    if len(found) > 1:
+        raise UsageError("what is asked for together is for the same hosts")
+    return found.pop()
+
+
+def _is_anothers(lease: Lease, host: str) -> bool:
+    return lease.host != host and meet(lease.hosts, (host,))
 
 
 class _Replayed:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from portward.leases._etcd_gateway import Gateway
 
-KINDS = "lorkd"
-"""What a host's user changes: leases, their holders, reclaimed ones, notes and what was set aside."""
+KINDS = "lforkd"
+"""What a host's user changes: leases, those of a fleet, their holders, reclaimed ones, notes and what was set aside."""
 
 OF_HOST = ("a", "inv", "h")
 """And what its agent does."""

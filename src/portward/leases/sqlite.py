@@ -11,7 +11,7 @@ import _thread
 import os
 from contextlib import contextmanager, suppress
 
-from portward.errors import Unavailable
+from portward.errors import Unavailable, UsageError
 from portward.leases import _file, _schema, _trouble
 from portward.leases._database import sqlite3
 from portward.leases._grants import Grants, recalled
@@ -67,6 +67,10 @@ class SqliteStore:
 
     def acquire(self, requests: Sequence[LeaseRequest], is_free: IsFree, now: float) -> tuple[Lease, ...]:
         """See `LeaseStore.acquire`."""
+        if any(request.hosts for request in requests):
+            raise UsageError(
+                "a port of several hosts is leased in a store of many machines", hint="PORTWARD_STORE=etcd://…"
+            )
         known = self.recall(requests, now)
         if known is not None:
             return known

@@ -24,7 +24,7 @@ _NOUNS = {
     "declared": "ChangeSet ComposeOptions Edit Link Location PortSpec Project Role Service Side Span",
     "fleet": "HostReport RemoteHost",
     "judged": "Diagnosis Finding Fix Ignore Kind Pin PortState Settings Severity Snapshot Symptom Verdict",
-    "leased": "Holder Lease LeaseKind PortRequest ProcessId Reclaimed Site StoreCheck",
+    "leased": "EVERYWHERE Holder Lease LeaseKind PortRequest ProcessId Reclaimed Site StoreCheck meet",
     "live": "ANY LAST_PORT Container ContainerPolicy Endpoint Identity Listener Owners PortRange Process Publication Reading Refusal Skipped State Transport is_complete",
 }
 _HOMES = {noun: module for module, nouns in _NOUNS.items() for noun in nouns.split()}

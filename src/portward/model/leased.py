@@ -67,6 +67,10 @@ class LeaseKind(StrEnum):
     PROCESS = "process"
 
 
+EVERYWHERE: tuple[str, ...] = ("*",)
+"""All hosts of a fleet, those too that join it later."""
+
+
 class Lease(Record):
     """A port that is promised to a holder, and to nobody else who asks the same store.
 
@@ -74,6 +78,7 @@ class Lease(Record):
     each grant; with `port` and `site` it says which lease is meant. `boot` is the machine's start at the grant. `granted` and
     `expires` are seconds since the epoch; `expires` is None for a lease that is kept until it is released. `index` counts the ports
     that one holder asked for together. `preferred` is the port that the holder would rather have had, `reason` why it must be this one.
+    `hosts` are the ids of other hosts on which nobody else may have the port either, `EVERYWHERE` for all of a fleet.
     """
 
     host: str
@@ -89,6 +94,18 @@ class Lease(Record):
     index: int = 0
     boot: str = ""
     reason: str | None = None
+    hosts: tuple[str, ...] = ()
+
+    def keeps(self, host: str, netns: str) -> bool:
+        """Whether it keeps its port from others there."""
+        return (self.host, self.netns) == (host, netns) or meet(self.hosts, (host,))
+
+
+def meet(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether two sets of hosts have one in common; `EVERYWHERE` has all."""
+    if EVERYWHERE[0] in (*some, *others):
+        return bool(some and others)
+    return not set(some).isdisjoint(others)
 
 
 class Reclaimed(Record):

@@ -9,7 +9,7 @@ from portward import wire
 from portward.model import Severity, is_complete
 from portward.render import documents
 from portward.render.text import Paint, address, judgement, partial, table, what
-from portward.wording import age, brief, leased, shown
+from portward.wording import age, brief, kind, leased, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def leases(answer: FleetLeases) -> Iterator[str]:
                 f"{lease.port}{'' if lease.transport == 'tcp' else f'/{lease.transport}'}",
                 shown(lease.holder.service, 30),
                 "" if live is None else "live" if live else "idle",
-                str(lease.kind),
+                kind(lease),
                 shown(lease.holder.worktree),
             ]
             for name, lease, live in answer.leases[:MOST_ROWS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portward.render.text import table
-from portward.wording import brief, shown
+from portward.wording import brief, kind, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def table_of(answer: Granted) -> Iterator[str]:
         service = f"{holder.service}:{holder.instance}" if holder.instance else holder.service
         transport = "" if lease.transport == "tcp" else f"/{lease.transport}"
         state = ("live" if lease.port in answer.live else "idle") + ("" if lease.token else ", unconfirmed")
-        rows.append([f"{lease.port}{transport}", shown(service), state, str(lease.kind), shown(holder.worktree)])
+        rows.append([f"{lease.port}{transport}", shown(service), state, kind(lease), shown(holder.worktree)])
     yield from table(("PORT", "SERVICE", "STATE", "KIND", "WORKTREE"), rows, right=(0,))
 
 

@@ -88,10 +88,19 @@ class Leased:
             kept = self._store_at(store)
             site, now = here.site_in(kept, self._environment), self._clock()
             leases = tuple(
-                lease
+                _as_seen(lease, site.host)
                 for lease in kept.leases(host=site.host, ports=ports)
-                if lease.netns == site.netns and (lease.expires is None or lease.expires > now)
+                if lease.keeps(site.host, site.netns) and (lease.expires is None or lease.expires > now)
             )
         except Unavailable as error:
             return Promises(worktree, skipped=(Skipped("leases", error.message),))
         return Promises(worktree, leases)
+
+
+def _as_seen(lease: Lease, host: str) -> Lease:
+    """A lease as it is told on a host: the folders of another one are `HOST:FOLDER`, and nobody's here."""
+    if lease.host == host:
+        return lease
+    holder = lease.holder
+    project, worktree = (f"{lease.host}:{folder}" for folder in (holder.project, holder.worktree))
+    return lease.replace(holder=holder.replace(project=project, worktree=worktree))

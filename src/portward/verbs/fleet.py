@@ -11,7 +11,7 @@ from portward import wire
 from portward.answers import FleetCheck, FleetLeases, FleetReading, FleetWho, HostPort, Hosts
 from portward.arguments import parse_port
 from portward.errors import UsageError
-from portward.model import Endpoint, HostReport, Listener, Reading, Refusal, Skipped, Snapshot, Transport
+from portward.model import Endpoint, HostReport, Listener, Reading, Refusal, Skipped, Snapshot, Transport, meet
 from portward.truths.hosts import rows_on
 from portward.truths.live import holds, is_connection
 from portward.verbs.looking import Query
@@ -314,9 +314,14 @@ def _by_host(heard: Heard, now: float) -> dict[str, list[Lease]]:
     """The leases that stand on each host in the network namespace where its listeners are seen: the first one, and our own on this machine."""
     found: dict[str, list[Lease]] = {}
     for host, lease, _ in heard.leases:
-        stands = lease.expires is None or lease.expires > now
-        if stands and lease.netns == (heard.netns if host == heard.own else ""):
+        if lease.expires is not None and lease.expires <= now:
+            continue
+        if lease.netns == (heard.netns if host == heard.own else ""):
             found.setdefault(host, []).append(lease)
+        if lease.hosts:
+            others = (each.host for each in heard.reports if each.host != host and meet(lease.hosts, (each.host,)))
+            for other in others:
+                found.setdefault(other, []).append(lease)
     return found
 
 

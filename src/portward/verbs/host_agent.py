@@ -188,6 +188,7 @@ class HostAgent:
             transport=lease.transport,
             kind=lease.kind,
             preferred=lease.preferred,
+            hosts=lease.hosts,
         )
         try:
             (again,) = self._store.acquire([request], lambda _port, _transport: True, self._clock())

@@ -115,6 +115,12 @@ class Leasing:
         wanted = self.wanted(names, terms)
         if avoid:
             return self._grant(wanted, terms, avoid)
+        acquire = self.store.acquire
+        if terms.hosts:
+            from portward.verbs.reaching import Reach
+
+            reach = Reach(self.store, self.site, terms.hosts)
+            terms, acquire = terms.replace(hosts=reach.ids), reach.acquire
         requests = self.requests(wanted, terms)
         try:
             known = self.store.recall(requests, self._clock())
@@ -125,7 +131,7 @@ class Leasing:
                 raise
             return self._grant(wanted, terms)
         if known is None or misplaced:
-            return self._grant_with_room(wanted, terms, misplaced)
+            return self._grant_with_room(wanted, terms, misplaced, acquire)
         if terms.preferred is None:
             return self.told(known, ())
         from portward.verbs.missed import kept
@@ -153,7 +159,7 @@ class Leasing:
         return [
             lease
             for lease in self.store.leases(host=self.site.host, worktree=self.checkout.worktree)
-            if lease.netns == self.site.netns and _key(lease.holder) in holders
+            if self._is_here(lease) and _key(lease.holder) in holders
         ]
 
     def _misplaced(self, wanted: Sequence[Wanted], held: Sequence[Lease], terms: Terms) -> Iterator[int]:
@@ -185,13 +191,18 @@ class Leasing:
             yield from conventions.decided(wanted, index, self._environment, settings, project)
 
     def _can_be_had(self, port: int, instead: Lease) -> bool:
-        here = (instead.host, instead.netns, instead.transport)
-        promised = {(each.host, each.netns, each.transport) for each in self.store.leases(ports=[port])}
-        return here not in promised and self._live.is_free(port, instead.transport)
+        promised = (each for each in self.store.leases(ports=[port]) if each.transport is instead.transport)
+        return not any(each.keeps(instead.host, instead.netns) for each in promised) and self._live.is_free(
+            port, instead.transport
+        )
 
     def release(self, names: Sequence[str]) -> Granted:
         """Gives back the named services' ports, or all of this checkout's, but none that is one process's own."""
-        mine = self.store.leases(host=self.site.host, worktree=self.checkout.worktree)
+        mine = [
+            each
+            for each in self.store.leases(worktree=self.checkout.worktree, host=self.site.host)
+            if each.host == self.site.host
+        ]
         asked = {_split(name) for name in names}
         chosen = [lease for lease in mine if not names or (lease.holder.service, lease.holder.instance) in asked]
         return self.give_back([lease for lease in chosen if lease.kind is not LeaseKind.PROCESS])
@@ -283,19 +294,22 @@ class Leasing:
             ttl=terms.ttl,
             preferred=preferred,
             avoid=avoid,
+            hosts=terms.hosts,
         )
 
-    def _grant_with_room(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int]) -> Granted:
+    def _grant_with_room(
+        self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int], acquire: Acquire
+    ) -> Granted:
         """As `_grant`, and takes back before, where nobody looked for long, or else if there is no port left."""
         with suppress(Unavailable):
             if self.store.looked(self.site.host) < self._clock() - LOOKS_APART:
                 self._take_back()
         try:
-            return self._grant(wanted, terms, avoid)
+            return self._grant(wanted, terms, avoid, acquire)
         except NoFreePort:
             with suppress(Unavailable):
                 if self._take_back():
-                    return self._grant(wanted, terms, avoid)
+                    return self._grant(wanted, terms, avoid, acquire)
             raise
 
     def _grant(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portward.errors import Unavailable
-from portward.model import ANY, Endpoint, Reading, Refusal, State
+from portward.model import ANY, Endpoint, Reading, Refusal, State, meet
 from portward.wording import holder, shown
 
 TYPE_CHECKING = False
@@ -48,10 +48,11 @@ def kept(port: int, leases: Iterable[Lease], live: Live, store: LeaseStore, now:
 
 
 def _why(port: int, instead: Lease, live: Live, store: LeaseStore, now: float) -> str | None:
-    place = (instead.host, instead.netns, instead.transport)
     for lease in store.leases(ports=[port]):
-        if (lease.host, lease.netns, lease.transport) == place:
-            where = f" of {shown(lease.holder.worktree)}" if lease.holder.worktree != instead.holder.worktree else ""
+        is_in_the_way = lease.keeps(instead.host, instead.netns) or meet(instead.hosts, (lease.host, *lease.hosts))
+        if lease.transport is instead.transport and is_in_the_way:
+            place = lease.holder.worktree if lease.host == instead.host else f"{lease.host}:{lease.holder.worktree}"
+            where = f" of {shown(place)}" if place != instead.holder.worktree else ""
             return f"leased to {shown(lease.holder.service)}{where}"
     try:
         reading = live.read(udp=True, ports={port}, claims={port})

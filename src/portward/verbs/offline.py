@@ -36,7 +36,7 @@ def _offline(
     recalled = copy.recall(leasing.requests(wanted, terms)) if terms.ttl is None else None
     if recalled:
         return leasing.told(recalled[0], [_of(recalled[1], error)])
-    if not terms.offline:
+    if not terms.offline or terms.hosts:
         raise Unavailable(
             error.message,
             hint=f"{error.hint}; `lease --offline-ok` grants a port here, unconfirmed" if error.hint else None,
