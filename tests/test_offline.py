@@ -113,6 +113,27 @@ def test_a_promise_that_another_has_by_then_is_told(cluster: Cluster, host: Host
     assert again["confirmed"]
 
 
+def test_env_and_run_do_without_the_store_where_they_may(cluster: Cluster, host: Host) -> None:
+    """Known ports as they were; new ones unconfirmed, the same for both; without `--offline-ok` refused, with the way out."""
+    (host.project / "compose.yaml").write_text("services:\n  web: {image: x, ports: ['8000:80']}\n")
+    (web,) = host.lease("web")[0]["leases"]
+    (host.project / "compose.yaml").write_text(
+        "services:\n  web: {image: x, ports: ['8000:80']}\n  api: {image: x, ports: ['9000:90']}\n"
+    )
+    cluster.kill(0)
+    refused = run("env", cwd=host.project, **host.environment)
+    assert (refused.returncode, "--offline-ok" in refused.stderr) == (3, True)
+    done = run("env", "--offline-ok", "--format", "json", cwd=host.project, **host.environment)
+    values = json.loads(done.stdout)
+    assert "unconfirmed" in done.stderr
+    assert values["WEB_PORT"] == str(web["port"])
+    started = run(
+        "run", "--offline-ok", "api", "--", "printenv", "API_PORT", "PORT", cwd=host.project, **host.environment
+    )
+    assert started.stdout.split() == [values["API_PORT"]] * 2, started.stderr
+    assert run("run", "new", "--", "true", cwd=host.project, **host.environment).returncode == 3
+
+
 def test_what_is_given_back_is_forgotten(cluster: Cluster, host: Host) -> None:
     """A released port is not told from the copy."""
     host.lease("web")

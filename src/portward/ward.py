@@ -473,8 +473,9 @@ class Portward:
             leases=tuple(each for each in found.leases if each.holder.worktree == leasing.checkout.worktree)
         )
 
-    def env(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The project's leased ports as environment variables, and remarks. Leases what is not leased yet.
+    def env(self, *, offline: bool = False) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The project's leased ports as environment variables, and remarks. Leases what is not leased yet, with `offline` even while a
+        store of many machines is away: unconfirmed.
 
         Raises NoProject outside of any project.
         """
@@ -482,11 +483,11 @@ class Portward:
 
         self.declared.project(shallow=True, environment=self.declared.plain())
         leasing = self._leasing()
-        granted = leasing.lease(leasing.stack(), Terms())
+        granted = leasing.lease(leasing.stack(), Terms(offline=offline))
         told = self._composer(leasing).told(granted.first())
         return dict(told.values), (*granted.remarks, *told.remarks)
 
-    def env_into(self, path: str, *, write: bool = False) -> Changes:
+    def env_into(self, path: str, *, write: bool = False, offline: bool = False) -> Changes:
         """The same variables at the end of a file of the project, between marks. Only with `write` is it written.
 
         Raises UsageError for a file that git tracks, or that is not this working tree's alone, and as `env` and `set_ports` do.
@@ -496,7 +497,7 @@ class Portward:
 
         files = self.declared.files()
         filling.require_own(files.root, path)
-        values, remarks = self.env()
+        values, remarks = self.env(offline=offline)
         texts = Texts(files)
         before = texts(path) if os.path.exists(os.path.join(files.root, path)) else ""
         draft = Draft(texts, {path: filling.filled(before, values, path)})
@@ -520,12 +521,15 @@ class Portward:
         retries: int = 0,
         tell: Callable[[str], None] | None = None,
         explain: bool = True,
+        offline: bool = False,
     ) -> int:
         """Runs a command to its end with a service's leased port, and returns its exit status, 128 + N for a signal N.
 
         The port is held from the grant until the command binds it (Linux), or with `socket` handed over as a listening socket; what is
-        not promised, docs/run.md tells. With `explain`, the end of its stderr is read: if it dies, `tell` gets what that says of ports. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
+        not promised, docs/run.md tells. With `explain`, the end of its stderr is read: if it dies, `tell` gets what that says of ports.
+        `offline` is as for `env`. Raises NotStarted, UsageError for a server that cannot take a socket, and as `lease` does.
         """
+        from portward.conventions import Terms
         from portward.verbs.composing import profiles
         from portward.verbs.starting import Starting, script
 
@@ -535,7 +539,14 @@ class Portward:
         composer = self._composer(leasing)
         explained = self.explain if explain else None
         starting = Starting(
-            leasing, self.live, composer, self.declared.plain(), script, tell or self._narrate, explained
+            leasing,
+            self.live,
+            composer,
+            self.declared.plain(),
+            script,
+            tell or self._narrate,
+            explained,
+            Terms(offline=offline),
         )
         return starting.run(command, service, socket=socket, retries=retries)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from portward.arguments import parse_range
-from portward.cli.terminal import add_hosts, asked, is_of_many, open_ward, paint, show
+from portward.cli.terminal import add_hosts, add_offline, asked, is_of_many, open_ward, paint, show
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -27,9 +27,7 @@ def add_lease(parser: Declares) -> None:
     parser.add_argument("--prefer", metavar="P", help="this port, or the next free one up to 100 above")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="how many for each service (default: 1)")
     parser.add_argument("--contiguous", action="store_true", help="neighbours")
-    parser.add_argument(
-        "--offline-ok", action="store_true", help="where a store of many machines is away: a port, unconfirmed"
-    )
+    add_offline(parser)
     parser.add_argument(
         "--scope",
         choices=("host", "fleet"),
@@ -123,6 +121,7 @@ def add_env(parser: Declares) -> None:
     )
     parser.add_argument("--into", metavar="FILE", help="between marks in a file that git does not track: .env.local")
     parser.add_argument("--write", action="store_true", help="with --into: do it; without, only show it")
+    add_offline(parser)
 
 
 def env(arguments: Arguments) -> int:
@@ -131,7 +130,7 @@ def env(arguments: Arguments) -> int:
 
     if arguments.into:
         return _into(arguments)
-    values, remarks = asked(arguments, lambda ward: ward.env())
+    values, remarks = asked(arguments, lambda ward: ward.env(offline=arguments.offline_ok))
     _tell(remarks)
     arguments.json = arguments.json or arguments.format == "json"
     show(arguments, lambda: values, lambda: assignments(values, arguments.format))
@@ -143,7 +142,7 @@ def _into(arguments: Arguments) -> int:
 
     if arguments.format != "dotenv":
         raise UsageError("--into writes a file of variables", hint="leave --format out")
-    answer = open_ward(arguments).env_into(arguments.into, write=arguments.write)
+    answer = open_ward(arguments).env_into(arguments.into, write=arguments.write, offline=arguments.offline_ok)
     if not arguments.quiet:
         _tell(answer.remarks)
     command = f"portward env --into {arguments.into}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from portward.cli.terminal import open_ward
+from portward.cli.terminal import add_offline, open_ward
 from portward.errors import UsageError
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ def add_run(parser: Declares) -> None:
         action="store_true",
         help="leave the command's stderr alone, and do not explain what its last lines say of ports",
     )
+    add_offline(parser)
 
 
 def run(arguments: Arguments) -> int:
@@ -43,4 +44,5 @@ def run(arguments: Arguments) -> int:
         retries=arguments.retry,
         tell=tell,
         explain=not arguments.no_explain,
+        offline=arguments.offline_ok,
     )

@@ -51,6 +51,13 @@ def add_hosts(parser: Declares) -> None:
     )
 
 
+def add_offline(parser: Declares) -> None:
+    """The option that does without a store of many machines."""
+    parser.add_argument(
+        "--offline-ok", action="store_true", help="where a store of many machines is away: new ports too, unconfirmed"
+    )
+
+
 def is_of_many(arguments: Arguments) -> bool:
     """Whether many hosts are asked about."""
     return bool(arguments.fleet or arguments.host or arguments.inventory)

@@ -66,11 +66,15 @@ class LocalCopy:
         self, requests: Sequence[LeaseRequest], is_free: Callable[[int, Transport], bool], now: float
     ) -> tuple[Lease, ...]:
         """As `LeaseStore.acquire`, by what is known here alone: new leases have no token."""
+        known = self.leases()[0]
+        self.forget(
+            (each for each in known if any(each.port in one.avoid and _is_for(each, one) for one in requests)), now
+        )
         found: list[Lease] = []
         for request in requests:
-            known = self.recall([request])
+            same = self.recall([request])
             taken = {lease.port for lease in (*self.leases()[0], *found) if lease.netns == request.site.netns}
-            found += known[0] if known else unrecorded([request], is_free, taken, now)
+            found += same[0] if same else unrecorded([request], is_free, taken, now)
         return tuple(found)
 
     def unconfirmed(self) -> tuple[Lease, ...]:

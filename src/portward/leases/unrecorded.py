@@ -19,7 +19,7 @@ def unrecorded(
     now: float,
 ) -> tuple[Lease, ...]:
     """Leases without a token, of the first offers that are free and not `taken`: fewer than asked for where the offers end."""
-    chosen = set(taken)
+    chosen = {*taken, *(port for request in requests for port in request.avoid)}
     return tuple(lease for request in requests for lease in _of(request, is_free, chosen, now))
 
 

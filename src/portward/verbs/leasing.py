@@ -138,13 +138,15 @@ class Leasing:
 
         return self.told(known, list(kept(terms.preferred, known, self._live, self.store, self._clock())))
 
-    def by_another(self, wanted: Sequence[Wanted], terms: Terms, acquire: Acquire) -> Granted:
+    def by_another(self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int], acquire: Acquire) -> Granted:
         """As `lease`, by what acquires in the store's place."""
-        return self._grant(wanted, terms, acquire=acquire)
+        return self._grant(wanted, terms, avoid, acquire)
 
-    def requests(self, wanted: Sequence[Wanted], terms: Terms) -> list[LeaseRequest]:
+    def requests(
+        self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()
+    ) -> list[LeaseRequest]:
         """What is asked of a store, without offers."""
-        return [self._request(each, terms) for each in wanted]
+        return [self._request(each, terms, avoid=avoid) for each in wanted]
 
     def now(self) -> float:
         """Seconds since the epoch."""

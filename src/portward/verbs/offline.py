@@ -24,24 +24,29 @@ def lease(
         settled = list(_settled(leasing, copy))
         granted = leasing.by_store(names, terms, avoid)
     except Unavailable as error:
-        return _offline(leasing, copy, names, terms, error)
+        return _offline(leasing, copy, names, terms, avoid, error)
     copy.keep(granted.leases, leasing.now())
     return granted.replace(remarks=(*settled, *granted.remarks))
 
 
 def _offline(
-    leasing: Leasing, copy: LocalCopy, names: Sequence[str | Wanted], terms: Terms, error: Unavailable
+    leasing: Leasing,
+    copy: LocalCopy,
+    names: Sequence[str | Wanted],
+    terms: Terms,
+    avoid: frozenset[int],
+    error: Unavailable,
 ) -> Granted:
     wanted = leasing.wanted(names, terms)
-    recalled = copy.recall(leasing.requests(wanted, terms)) if terms.ttl is None else None
+    recalled = copy.recall(leasing.requests(wanted, terms, avoid)) if terms.ttl is None else None
     if recalled:
         return leasing.told(recalled[0], [_of(recalled[1], error)])
     if not terms.offline or terms.hosts:
         raise Unavailable(
             error.message,
-            hint=f"{error.hint}; `lease --offline-ok` grants a port here, unconfirmed" if error.hint else None,
+            hint=f"{error.hint}; with `--offline-ok` a port is granted here, unconfirmed" if error.hint else None,
         ) from error
-    granted = leasing.by_another(wanted, terms, copy.promise)
+    granted = leasing.by_another(wanted, terms, avoid, copy.promise)
     copy.keep(granted.leases, leasing.now())
     said = f"unconfirmed: this port is this machine's word alone, until the store answers: {error.message}"
     return granted.replace(remarks=(said, *granted.remarks))

@@ -32,7 +32,7 @@ _MOST = 2  # troubles that are told, and sentences of evidence for each
 class Starting:
     """One command that runs with the ports of one checkout. `tell` gets what there is to say, a sentence each.
 
-    `explain` says what a text tells of ports; without it the command has its stderr untouched.
+    `explain` says what a text tells of ports; without it the command has its stderr untouched. Ports are leased on `terms`.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Starting:
         script: Callable[[str, str], str | None],
         tell: Callable[[str], None],
         explain: Callable[[str], Explanation] | None,
+        terms: Terms,
     ) -> None:
         self._leasing = leasing
         self._live = live
@@ -53,6 +54,7 @@ class Starting:
         self._script = script
         self._tell = tell
         self._explain = explain
+        self._terms = terms
         self._port = 0
 
     def run(self, command: Sequence[str], service: str | None, *, socket: bool, retries: int) -> int:
@@ -119,7 +121,7 @@ class Starting:
     def _launch(self, command: Sequence[str], service: str, socket: bool, avoid: frozenset[int]) -> Launch:
         stack = [] if self._project is None else self._leasing.stack()
         own = next((wanted for wanted in stack if str(wanted) == service), service)
-        granted = self._leasing.lease([own, *(wanted for wanted in stack if wanted is not own)], Terms(), avoid)
+        granted = self._leasing.lease([own, *(wanted for wanted in stack if wanted is not own)], self._terms, avoid)
         ports = granted.first()
         for remark in granted.remarks:
             self._tell(remark)
