@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from portward.leases import open_store
-from portward.leases.etcd import EtcdStore
-from portward.model import LeaseKind
+from portward.leases import etcd_host, here, open_store
+from portward.leases.etcd import EtcdStore, store_at
+from portward.model import Holder, LeaseKind, Reading, Site
+from portward.verbs.host_agent import HostAgent
 from tests.conftest import SOAK, need, need_root
 from tests.etcd import Cluster
+from tests.test_host_agent import until
 from tests.test_leases_contract import NOW, ROOT, always, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from portward.model import Lease
 
 PROCESSES, SECONDS = (32, 60.0) if SOAK else (8, 6.0)
 LONGEST_STALL = 5.0
@@ -92,10 +98,68 @@ def test_the_leader_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_clocks_of_clients_jump(etcd: Cluster) -> None:
-    """By up to an hour, forwards and back, at each claim: no clock decides who has a port that is kept until it is given back."""
-    with claiming(etcd, jump=3600.0):
-        time.sleep(SECONDS / 2)
+def test_the_clocks_of_clients_and_agents_jump(etcd: Cluster) -> None:
+    """By up to an hour, forwards and back, at each claim and each word of an agent: no clock decides who has a port that is kept until it
+    is given back, nor for how long a host is alive.
+    """
+    with hosts(etcd, jump=3600.0), claiming(etcd, jump=3600.0):
+        time.sleep(max(SECONDS / 2, 1.3 * AGENTS_TTL))
+
+
+AGENTS, AGENTS_TTL = 4, 5.0
+
+
+@contextmanager
+def hosts(cluster: Cluster, jump: float) -> Iterator[None]:
+    """Hosts with agents, each with a port that ends with it: all have theirs at the end, and none was told to have lost it."""
+    told: dict[str, list[str]] = {}
+    is_over = threading.Event()
+
+    def keep(store: EtcdStore, host: str) -> None:
+        site, chance = Site(host, "", "boot"), random.Random(host)
+
+        def clock() -> float:
+            return time.time() + chance.uniform(-jump, jump)
+
+        agent = HostAgent(store, site, lambda: Reading(()), Changing(), clock, AGENTS_TTL)
+        told[host] = [event.kind for event in agent.run(is_over.is_set)]
+
+    with ExitStack() as stack:
+        stores = [
+            stack.enter_context(closing(store_at(f"etcd://{cluster.endpoints}/{each}", {}))) for each in range(AGENTS)
+        ]
+        agents = [threading.Thread(target=keep, args=(store, f"host-{each}")) for each, store in enumerate(stores)]
+        for agent in agents:
+            agent.start()
+        for agent in agents:
+            stack.callback(agent.join)
+        stack.callback(is_over.set)
+        leases: list[Lease] = []
+        for each, store in enumerate(stores):
+            until(lambda store=store, each=each: etcd_host.lifeline(store, f"host-{each}"))  # type: ignore[misc]
+            who = Holder("/p", "/p", "web", process=here.identity())
+            site = Site(f"host-{each}", "", "boot")
+            leases += store.acquire([ask(who, site=site, kind=LeaseKind.PROCESS)], always, NOW)
+        yield
+        assert [lease for store in stores for lease in store.leases()] == leases
+        assert all(entry.kv.lifeline for store in stores for entry in store.entries(None))
+    assert {host: "lost" in events or "claimed" in events for host, events in told.items()} == {
+        f"host-{each}": False for each in range(AGENTS)
+    }
+    assert all("published" in events for events in told.values())
+
+
+class Changing:
+    """Something changes all the time."""
+
+    told = True
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(min(seconds, 0.2))
+        return True
+
+    def close(self) -> None:
+        pass
 
 
 @contextmanager
