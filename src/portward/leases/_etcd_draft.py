@@ -14,7 +14,7 @@ from base64 import b64encode
 
 from portward.errors import Unavailable
 from portward.leases import _etcd_gateway, _etcd_records
-from portward.leases._etcd_gateway import Kv
+from portward.leases._etcd_gateway import Kv, absent
 from portward.model import Reclaimed, Transport, meet
 
 TYPE_CHECKING = False
@@ -92,9 +92,8 @@ class Draft:
     def _fetch(self, keys: Iterable[str], ports: Iterable[tuple[str, int]] = ()) -> None:
         """Reads keys, and the leases on ports of hosts with those on their neighbours, which are likely to be offered next."""
         spans = {key: _etcd_gateway.span(key) for key in keys if key not in self._read}
-        for host, port in ports:
-            first = port - port % _BLOCK
-            start, end = self._keys.port(host, first), self._keys.port(host, first + _BLOCK)
+        for host, block in dict.fromkeys((host, port // _BLOCK) for host, port in ports):
+            start, end = self._keys.port(host, block * _BLOCK), self._keys.port(host, (block + 1) * _BLOCK)
             if start not in self._blocks:
                 spans[start] = _etcd_gateway.span(start, end)
                 self._blocks.add(start)
@@ -108,7 +107,7 @@ class Draft:
             found = self._gateway.read([{"request_range": spans[each]} for each in some])
             for each, kvs in zip(some, found, strict=True):
                 if each not in self._blocks:
-                    self._read[each] = Kv(each)
+                    self._read[each] = absent(each)
                 for kv in kvs:
                     self._read[kv.key] = kv
                 if each == claims:
@@ -121,7 +120,7 @@ class Draft:
             self._fetch([key])
         if key in self._changes:
             change = self._changes[key]
-            return Kv(key) if change is None else Kv(key, change[0], 1, lifeline=change[1])
+            return absent(key) if change is None else Kv(key, change[0], 1, 0, change[1])
         return self._read[key]
 
     def prepare(self, requests: Sequence[LeaseRequest]) -> bool:
@@ -159,7 +158,7 @@ class Draft:
         key = self._keys.lease(site.host, site.netns, transport, port)
         if key not in self._read:
             self._fetch((), [(site.host, port)])
-            self._read.setdefault(key, Kv(key))
+            self._read.setdefault(key, absent(key))
         kv = self._get(key)
         if kv.revision:
             entry = _etcd_records.entry(kv, self._keys)
@@ -168,12 +167,16 @@ class Draft:
 
     def _is_another_hosts(self, site: Site, transport: Transport, port: int) -> bool:
         """Whether another host has the port for this one too, or for one of those that it is sought for, or will have in a moment."""
+        if (port, transport) in self._taken:
+            return True
         meant = (site.host, *self._hosts)
-        return (port, transport) in self._taken or any(
-            (claim.port, claim.transport) == (port, transport)
-            and (is_pending if (claim.host, claim.netns) == (site.host, site.netns) else meet(claim.hosts, meant))
-            for claim, is_pending in self._claims or ()
-        )
+        for claim, is_pending in self._claims or ():
+            is_own = (claim.host, claim.netns) == (site.host, site.netns)
+            if (claim.port, claim.transport) == (port, transport) and (
+                is_pending if is_own else meet(claim.hosts, meant)
+            ):
+                return True
+        return False
 
     def standing(self, lease: Lease) -> Entry | None:
         """The lease as it stands under its token."""
@@ -211,14 +214,14 @@ class Draft:
         mine = self._holder_key(lease)
         kv = self._get(mine)
         left = [port for port in _etcd_records.ports(kv.value) if port != lease.port]
-        self._changes[mine] = (_etcd_records.dumped({"ports": left}), kv.lifeline) if left else None
+        self._changes[mine] = (_etcd_records.ports_value(left), kv.lifeline) if left else None
 
     def take_back(self, lease: Lease, why: str, now: float) -> Reclaimed:
         """See `Ledger.take_back`."""
         self.drop(lease)
         key = f"{self._keys.all_of('r', lease.host)}{self._batch}/{self._logged:04d}"
         self._logged += 1
-        self._read[key] = Kv(key)
+        self._read[key] = absent(key)
         self._changes[key] = (_etcd_records.lease_value(lease, why=why, when=now), 0)
         return Reclaimed(lease, why, now)
 
@@ -241,7 +244,7 @@ class Draft:
             self._changes[claim] = (_etcd_records.lease_value(lease, pending=False), lifeline)
         mine = self._holder_key(lease)
         known = [port for port in _etcd_records.ports(self._get(mine).value) if port != lease.port]
-        self._changes[mine] = (_etcd_records.dumped({"ports": [*known, lease.port]}), lifeline)
+        self._changes[mine] = (_etcd_records.ports_value([*known, lease.port]), lifeline)
 
     def _key(self, lease: Lease) -> str:
         return self._keys.lease(lease.host, lease.netns, lease.transport, lease.port)
@@ -254,7 +257,7 @@ class Draft:
 
     def move(self, kv: Kv, key: str) -> None:
         """Puts the value of one key under another."""
-        self._read[kv.key], self._read[key] = kv, Kv(key)
+        self._read[kv.key], self._read[key] = kv, absent(key)
         self._changes[kv.key], self._changes[key] = None, (kv.value, 0)
 
     def commit(self, made: float | None = None) -> tuple[bool, bool]:
@@ -265,7 +268,7 @@ class Draft:
         if not version.revision and made is not None:
             self._changes[version.key] = (_etcd_records.made(made), 0)
         rests_on = dict.fromkeys([version.key, *self._rests_on, *self._changes])
-        compares = [_etcd_gateway.is_as_read(self._read.get(key) or Kv(key)) for key in rests_on]
+        compares = [_etcd_gateway.is_as_read(self._read.get(key) or absent(key)) for key in rests_on]
         if self._rests_on_claims:
             compares.append(self._is_newest_claim())
         acts = [_act(key, change) for key, change in self._changes.items()]
@@ -295,7 +298,9 @@ def _act(key: str, change: tuple[bytes, int] | None) -> dict[str, Any]:
         return {"request_delete_range": _etcd_gateway.span(key)}
     value, lifeline = change
     put = {"key": _etcd_gateway.encoded(key), "value": b64encode(value).decode()}
-    return {"request_put": {**put, **({"lease": str(lifeline)} if lifeline else {})}}
+    if lifeline:
+        put["lease"] = str(lifeline)
+    return {"request_put": put}
 
 
 def _not_ours(site: Site, transport: Transport, port: int) -> Lease:

@@ -11,6 +11,7 @@ import random
 import time
 from base64 import b64decode, b64encode
 from contextlib import suppress
+from functools import lru_cache
 from threading import Lock
 
 import urllib3
@@ -32,6 +33,7 @@ PATIENCE = 10.0
 """Seconds in which one call is tried on all endpoints: an election takes 1 to 2."""
 
 _DEFAULT_PORT = 2379
+_written = json.JSONEncoder(separators=(",", ":")).encode
 _PAUSE = 0.05
 _PAGE = 1000
 
@@ -76,6 +78,11 @@ class Kv(Record):
     lifeline: int = 0
 
 
+def absent(key: str) -> Kv:
+    """A key that is not there."""
+    return Kv(key, b"", 0, 0, 0)
+
+
 class Outcome(Record):
     """What became of a transaction, and the store's revision with it. One that is `repeated` was sent more than once: an earlier try
     may have been the one.
@@ -104,7 +111,9 @@ class Gateway:
         """One transaction. It must not succeed twice: then it may be sent to the next endpoint if the first gives no answer."""
         body = {"compare": list(compares), "success": list(acts)}
         answer, repeated = self.call("kv/txn", body)
-        found = tuple(_kvs(each.get("response_range", {})) for each in answer.get("responses", ()))
+        found = tuple(
+            _kvs(each["response_range"]) if "response_range" in each else () for each in answer.get("responses", ())
+        )
         return Outcome(answer.get("succeeded", False) is True, found, repeated, int(answer["header"]["revision"]))
 
     def read(self, acts: Sequence[dict[str, Any]]) -> tuple[tuple[Kv, ...], ...]:
@@ -203,8 +212,14 @@ class Gateway:
     def _post(self, endpoint: str, path: str, body: Mapping[str, Any], token: str) -> tuple[int, dict[str, Any]]:
         headers = {"Content-Type": "application/json", **({"Authorization": token} if token else {})}
         try:
-            response = self._pool(endpoint).request(
-                "POST", f"/v3/{path}", body=json.dumps(body).encode(), headers=headers, retries=False
+            response = self._pool(endpoint).urlopen(
+                "POST",
+                f"/v3/{path}",
+                body=_written(body).encode(),
+                headers=headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
             )
         except urllib3.exceptions.ProtocolError as error:
             if isinstance(
@@ -240,6 +255,7 @@ class Gateway:
         )  # fmt: skip
 
 
+@lru_cache(1024)  # a grant reads a key, rests on it and changes it
 def encoded(key: str) -> str:
     """A key as the gateway takes it."""
     return b64encode(key.encode()).decode()
@@ -267,6 +283,8 @@ def none_is_newer(prefix: str, revision: int) -> dict[str, Any]:
 
 def _kvs(answer: Mapping[str, Any]) -> tuple[Kv, ...]:
     rows: Iterable[Mapping[str, str]] = answer.get("kvs", ())
+    if not rows:
+        return ()
     found = []
     for row in rows:
         with suppress(UnicodeDecodeError):  # no key of ours

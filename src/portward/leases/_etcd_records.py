@@ -15,6 +15,7 @@ from portward.records import Record, astuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from portward.leases._etcd_gateway import Kv
@@ -46,11 +47,11 @@ class Keys:
 
     def port(self, host: str, number: int) -> str:
         """What the keys of all leases on a port begin with."""
-        return f"{self.all_of('l', host)}{number:05d}/"
+        return f"{self._base}/l/{_part(host)}/{number:05d}/"
 
     def lease(self, host: str, netns: str, transport: Transport, number: int) -> str:
         """Where a lease stands."""
-        return f"{self.port(host, number)}{transport}/{_part(netns) or '@'}"
+        return f"{self._base}/l/{_part(host)}/{number:05d}/{transport}/{_part(netns) or '@'}"
 
     def claim(self, lease: Lease) -> str:
         """Where it stands that other hosts have to keep off the port of a lease."""
@@ -66,7 +67,7 @@ class Keys:
 
     def holder(self, host: str, netns: str, transport: Transport, holder: Holder) -> str:
         """Where it stands which ports a holder has at a site."""
-        return f"{self.all_of('o', host)}{_hashed(netns, transport, holder)}"
+        return f"{self._base}/o/{_part(host)}/{_hashed(netns, transport, holder)}"
 
     def of_host(self, kind: str, host: str) -> str:
         """The one key that a host has of a kind: its `a`gent, its `inv`entory, its facts (`h`)."""
@@ -77,10 +78,13 @@ class Keys:
         return f"{self.all_of('k', host)}looked"
 
 
+_hashable = json.JSONEncoder().encode
+
+
 @lru_cache(1024)  # a grant asks three times for the same
 def _hashed(netns: str, transport: Transport, holder: Holder) -> str:
     who = [netns, transport, holder.project, holder.worktree, holder.service, holder.instance]
-    told = json.dumps([*who, list(astuple(holder.process)) if holder.process else None]).encode()
+    told = _hashable([*who, list(astuple(holder.process)) if holder.process else None]).encode()
     return blake2s(told, digest_size=16).hexdigest()
 
 
@@ -110,10 +114,12 @@ def made(now: float) -> bytes:
 def lease_value(lease: Lease, sightings: int = 0, sighted: float = 0.0, **more: Any) -> bytes:
     """A lease as a value. Raises UsageError for one that is too long to be read again."""
     holder = lease.holder
-    process = list(astuple(holder.process)) if holder.process else None
+    who = dict(zip(Holder._names, astuple(holder), strict=True))
+    if holder.process:
+        who["process"] = list(astuple(holder.process))
     fields = dict(zip(Lease._names, astuple(lease), strict=True))
-    fields["holder"] = {**dict(zip(Holder._names, astuple(holder), strict=True)), "process": process}
-    value = dumped({**fields, "sightings": sightings, "sighted": sighted, **more})
+    fields.update(holder=who, sightings=sightings, sighted=sighted, **more)
+    value = dumped(fields)
     if len(value) > LONGEST_VALUE:
         raise UsageError(f"the lease of {holder.service[:40]} would be {len(value)} bytes long")
     return value
@@ -162,9 +168,17 @@ def ports(value: bytes) -> list[int]:
     return [each for each in listed if type(each) is int and 0 < each <= LAST_PORT] if isinstance(listed, list) else []
 
 
+def ports_value(ports: Sequence[int]) -> bytes:
+    """The ports of a holder as a value."""
+    return f'{{"ports":[{",".join(map(str, ports))}]}}'.encode()
+
+
 def dumped(value: Any) -> bytes:
     """JSON in ASCII: paths that are not UTF-8 go through it."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _written(value).encode()
+
+
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _loaded(value: bytes) -> Any:

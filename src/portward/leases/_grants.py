@@ -94,21 +94,9 @@ class Grants:
         site = request.site
         for port in ports:
             lease = Lease(
-                host=site.host,
-                netns=site.netns,
-                transport=request.transport,
-                port=port,
-                holder=request.holder,
-                kind=request.kind,
-                token=os.urandom(16).hex(),
-                granted=self._now,
-                expires=request.expires(self._now),
-                preferred=request.preferred,
-                index=next(indices),
-                boot=site.boot,
-                reason=request.reason,
-                hosts=request.hosts or (),
-            )
+                site.host, site.netns, request.transport, port, request.holder, request.kind, os.urandom(16).hex(),
+                self._now, request.expires(self._now), request.preferred, next(indices), site.boot, request.reason, request.hosts or (),
+            )  # fmt: skip
             self._ledger.add(lease)
             yield lease
 

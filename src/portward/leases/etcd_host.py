@@ -157,7 +157,7 @@ def _unpacking(value: bytes) -> Callable[[], bytes]:
 
 def _one(store: EtcdStore, key: str) -> Kv:
     ((*found,),) = store.gateway.read([{"request_range": _etcd_gateway.span(key)}])
-    return found[0] if found else _etcd_gateway.Kv(key)
+    return found[0] if found else _etcd_gateway.absent(key)
 
 
 def _fields(value: bytes) -> Mapping[str, Any]:
