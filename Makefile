@@ -14,7 +14,7 @@ help:
 	@echo 'make bench   Portward paired with its peers, in one table'
 	@echo 'make bench-plots  how the cost of a listing grows, as plots in docs/'
 	@echo 'make bench-leases  who hands out a port twice: leases beside their peers, many processes at once'
-	@echo 'make bench-fleet  claims beside a bare client of etcd, and 1,000 simulated hosts: minutes'
+	@echo 'make bench-fleet  claims beside a bare client of etcd, views of 10,000 hosts, and 1,000 simulated ones: minutes'
 	@echo 'make docs    write the generated parts of the documentation anew'
 	@echo 'make pictures  take the pictures of the documentation anew (root, Chromium)'
 	@echo 'make clean   remove $(VENV) and caches'

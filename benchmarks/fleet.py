@@ -1,9 +1,12 @@
-"""A fleet on three real members of etcd: `python -m benchmarks.fleet [claims] [agents]`, or `make bench-fleet`.
+"""A fleet on three real members of etcd: `python -m benchmarks.fleet [claims] [views] [agents]`, or `make bench-fleet`.
 
 Method
     claims: services are leased one by one, and 60 in one transaction, from one process on one member; a bare client (http.client,
     one connection) sends the very same requests that Portward sent, to keys of another prefix. Both take turns, and the medians
     of their rates are told. Nothing is bound: this is about the store.
+
+    views: so many hosts (ten times `--hosts`) have 40 listeners each in the store; the installed command is asked about them, from its
+    start to its end. The medians of wall time are told. What every host has is one word, what one host has another.
 
     agents: so many simulated hosts of 40 listeners each begin, are kept alive, and publish a change now and then, by threads of
     a few processes, through the code of the real agent. Told are publications and keepalives a second, those that took longer than
@@ -17,12 +20,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from base64 import b64decode, b64encode
 from contextlib import closing
 from functools import partial
@@ -138,6 +143,57 @@ class Bare:
         return value
 
 
+# Views
+
+GOAL = 1.5
+"""Seconds in which all hosts are listed."""
+
+
+def views(cluster: Cluster, hosts: int, rounds: int) -> Iterator[str]:
+    """The verbs over many hosts, whole commands."""
+    address = f"etcd://{cluster.endpoints}/views"
+    with closing(store_at(address, {})) as store:
+        store.acquire([LeaseRequest(SITE, Holder("/p", "/p", "one"), iter([(1024,)]))], lambda *_: True, time.time())
+        names = [f"host-{number:05d}" for number in range(hosts)]
+        for start in range(0, hosts, TOGETHER // 2):
+            acts = []
+            for name in names[start : start + TOGETHER // 2]:
+                facts = {"name": name, "boot": "boot", "seen": time.time(), "listeners": LISTENERS}
+                values = {
+                    "a": b"{}",
+                    "h": json.dumps(facts).encode(),
+                    "inv": zlib.compress(_listeners(name, hash(name)).encode(), 6),
+                }
+                keys = {store.keys.of_host(kind, name): b64encode(value).decode() for kind, value in values.items()}
+                acts += [{"request_put": {"key": b64encode(key.encode()).decode(), "value": keys[key]}} for key in keys]
+            store.gateway.transact((), acts)
+    yield f"{hosts:,} hosts of {LISTENERS} listeners:"
+    with tempfile.TemporaryDirectory() as folder:
+        state = {
+            "PORTWARD_STORE": address,
+            "XDG_STATE_HOME": folder,
+            "PORTWARD_HOST_FILE": f"{folder}/host.json",
+            "DOCKER_HOST": "",
+        }
+        for words in (
+            ["ls"],
+            ["ls", names[hosts // 2]],
+            ["ls", "node"],
+            ["who", "20500"],
+            ["check", "20500"],
+            ["leases"],
+        ):
+            command = [sys.executable, "-m", "portward", *words, "--fleet"]
+            taken = []
+            for _ in range(rounds):
+                start_of_one = time.perf_counter()
+                done = subprocess.run(command, env={**os.environ, **state}, cwd=folder, stdout=subprocess.DEVNULL)
+                taken.append(time.perf_counter() - start_of_one)
+                assert done.returncode in (0, 1)
+            goal = f" (goal {GOAL})" if words == ["ls"] else ""
+            yield f"- `portward {' '.join(words)} --fleet`: {statistics.median(taken):.2f} s{goal}"
+
+
 # Agents
 
 
@@ -238,9 +294,11 @@ def _listeners(name: str, turn: int) -> str:
 def main() -> None:
     """The command line: see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", metavar="claims|agents", help="what is measured (default: both)")
+    parser.add_argument("what", nargs="*", metavar="claims|views|agents", help="what is measured (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="of claims (default: 7)")
-    parser.add_argument("--hosts", type=int, default=1000, help="simulated (default: 1000)")
+    parser.add_argument(
+        "--hosts", type=int, default=1000, help="simulated (default: 1000); ten times as many are viewed"
+    )
     parser.add_argument("--seconds", type=float, default=120, help="they live (default: 120)")
     parser.add_argument("--processes", type=int, default=4, help="that simulate hosts (default: 4)")
     parser.add_argument("--as-hosts", action="store_true", help=argparse.SUPPRESS)
@@ -251,15 +309,18 @@ def main() -> None:
         simulated.run()
         print(json.dumps(simulated.told))
         return
-    what = arguments.what or ["claims", "agents"]
-    if not {*what} <= {"claims", "agents"}:
-        parser.error(f"{what}: claims, agents")
+    what = arguments.what or ["claims", "views", "agents"]
+    if not {*what} <= {"claims", "views", "agents"}:
+        parser.error(f"{what}: claims, views, agents")
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder))
         try:
             cluster.wait()
             if "claims" in what:
                 for line in claims(cluster, arguments.rounds):
+                    print(line, flush=True)
+            if "views" in what:
+                for line in views(cluster, 10 * arguments.hosts, arguments.rounds):
                     print(line, flush=True)
             if "agents" in what:
                 for line in agents(cluster, arguments.hosts, arguments.seconds, arguments.processes):

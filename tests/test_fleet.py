@@ -106,7 +106,7 @@ def test_udp_is_shown_where_it_is_asked_for() -> None:
 
 def test_a_host_that_is_gone_or_cannot_be_read_hides_no_other() -> None:
     """Both are told as skipped, the answer is incomplete, and what can be seen is shown."""
-    garbage = _host("bad").replace(listeners=wire.Unread(b'[{"port": 99999}]', 1))
+    garbage = _host("bad").replace(listeners=wire.Unread(b'[{"port": 99999, "project": "postgres"}]', 1))
     gone = _host("gone", age=7200, alive=False).replace(listeners=())
     answer = _fleet([garbage, gone, _host("good", _row(5432))]).ls(["/srv", "postgres"])
     document = render.ls_document(answer)
@@ -233,7 +233,7 @@ def test_thousands_of_hosts_are_a_summary() -> None:
     """Not a line for each, and no listener is read that nobody looks at."""
 
     class Untouched(wire.Unread):
-        def on(self, ports: Any) -> Any:
+        def on(self, ports: Any, words: Any = ()) -> Any:
             raise AssertionError("read")
 
     report = _host("h").replace(listeners=Untouched(b"[]", 40))

@@ -129,6 +129,33 @@ def test_unread_listeners_are_read_when_they_are_looked_at(rows: list[Listener])
     assert list(wire.Unread(b"garbage", 1).on({5432})) == []
 
 
+@given(st.lists(listeners, max_size=3), st.data())
+def test_a_word_finds_whatever_mentions_it(rows: list[Listener], data: st.DataObject) -> None:
+    """Any part of a name or of a command, in whatever script; others may be left out unread."""
+    unread = wire.Unread(json.dumps([wire.listener(row) for row in rows]).encode(), len(rows))
+    texts = [text for row in rows for text in _texts(row)]
+    whole = data.draw(st.sampled_from(texts or ["nothing"]))
+    start = data.draw(st.integers(0, len(whole)))
+    word = whole[start : start + data.draw(st.integers(1, 8))].lower() or "nothing"
+    found = list(unread.on(None, (word,)))
+    assert [row for row in rows if any(word in text.lower() for text in _texts(row))] == [
+        row for row in found if any(word in text.lower() for text in _texts(row))
+    ]
+    assert list(unread.on(None, ("no such word anywhere",))) == []
+
+
+def _texts(row: Listener) -> list[str]:
+    """What `ls WORD` looks at."""
+    named = [
+        row.project,
+        row.service,
+        *(each.name for each in row.processes),
+        *(" ".join(each.command) for each in row.processes),
+    ]
+    named += [row.container.name, row.container.image] if row.container else []
+    return [text for text in named if text]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[5]", "[" * 100_000, b"\xff", '[{"port": 80}]'])
 def test_unread_garbage_is_refused_when_it_is_looked_at(text: str | bytes) -> None:
     """Whatever was published as a host's listeners and is none."""

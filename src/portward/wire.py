@@ -64,13 +64,21 @@ class Unread:
     def __contains__(self, row: object) -> bool:
         return any(row == each for each in self)
 
-    def on(self, ports: Collection[int] | None) -> Iterator[Listener]:
-        """Those on the given ports, or all. Raises Malformed for what is no list of listeners, as far as it is read: not where none can be."""
+    def on(self, ports: Collection[int] | None, words: Collection[str] = ()) -> Iterator[Listener]:
+        """Those on the given ports, or all; with `words` (in lower case) at least those in whose names, commands or folders one occurs.
+
+        Raises Malformed for what is no list of listeners, as far as it is read: not where none can be.
+        """
         import json
 
         text = self._text() if callable(self._text) else self._text
         if ports is not None and len(ports) <= _FEW and not any(_occurs(str(port), text) for port in ports):
             return
+        if (
+            words and all(map(_is_plain, words)) and not _occurs("\\u", text)
+        ):  # escaped letters may have ASCII ones as their lower case
+            if not any(_occurs(word, text.lower()) for word in words):
+                return
         try:
             rows = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -78,8 +86,29 @@ class Unread:
         if type(rows) is not list:
             raise Malformed("the listeners are not a list")
         for row in rows:
+            if words and not _mentions(row, words):
+                continue
             if ports is None or (type(row) is dict and type(row.get("port")) is int and row["port"] in ports):
                 yield read_listener(row)
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word stands in JSON as it is, wherever it occurs in a text."""
+    return word.isascii() and word.isprintable() and not set(word) & set(' "\\')
+
+
+def _mentions(value: object, words: Collection[str]) -> bool:
+    """Whether a word occurs in one of the texts in a value, or in a list of texts as a whole."""
+    if type(value) is str:
+        text = value.lower()
+        return any(word in text for word in words)
+    if type(value) is dict:
+        return any(_mentions(each, words) for each in value.values())
+    if type(value) is not list:
+        return False
+    if value and type(value[0]) is str:
+        return _mentions(" ".join(each for each in value if type(each) is str), words)
+    return any(_mentions(each, words) for each in value)
 
 
 def _occurs(word: str, text: bytes | str) -> bool:

@@ -156,8 +156,8 @@ def _rows(document: Mapping[str, Any], key: str) -> list[Any]:
     return rows
 
 
-def rows_on(report: HostReport, ports: Collection[int] | None) -> Iterator[Listener]:
-    """A host's listeners on some ports, or all. Raises Malformed where what it published is none."""
+def rows_on(report: HostReport, ports: Collection[int] | None, words: Collection[str] = ()) -> Iterator[Listener]:
+    """A host's listeners on some ports, or all, at least those that mention one of the words. Raises Malformed where what it published is none."""
     if isinstance(report.listeners, wire.Unread):
-        return report.listeners.on(ports)
+        return report.listeners.on(ports, words)
     return (row for row in report.listeners if ports is None or row.port in ports)

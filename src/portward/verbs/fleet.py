@@ -113,7 +113,7 @@ class Fleet:
         heard = self._source.heard(udp=query.udp, listeners=True, leases=False)
         if most is not None and not queries and sum(len(report.listeners) for report in heard.reports) > most:
             return FleetReading(self._hosts(heard), None)
-        seen, heard = _looked(heard, query.ports)
+        seen, heard = _looked(heard, query.ports, query.words)
         rows = tuple(
             (report, row)
             for report, found in seen
@@ -283,13 +283,13 @@ class Fleet:
         return Hosts(heard.reports, heard.skipped, self._clock(), heard.own)
 
 
-def _looked(heard: Heard, ports: Collection[int] | None) -> tuple[list[Seen], Heard]:
-    """Each host with its listeners on the ports. A host whose report cannot be read has none, and is named."""
+def _looked(heard: Heard, ports: Collection[int] | None, words: Collection[str] = ()) -> tuple[list[Seen], Heard]:
+    """Each host with its listeners on the ports, as for `rows_on`. A host whose report cannot be read has none, and is named."""
     seen: list[Seen] = []
     skipped = list(heard.skipped)
     for report in heard.reports:
         try:
-            seen.append((report, tuple(rows_on(report, ports))))
+            seen.append((report, tuple(rows_on(report, ports, words))))
         except wire.Malformed as error:
             problem = f"what it published cannot be read: {error}"
             seen.append((report.replace(listeners=(), problem=problem), ()))

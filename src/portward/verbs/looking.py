@@ -32,6 +32,7 @@ class Query:
         self._listed_udp = udp
         self.udp = udp or any(argument.transport is Transport.UDP for argument in ports)
         self.ports = None if self._words or not ports else {port for argument in ports for port in argument.ports}
+        self.words = () if ports else tuple(self._words)  # of which every answer mentions one
 
     def wants(self, row: Listener) -> bool:
         """Whether the row is an answer."""
