@@ -74,11 +74,8 @@ class Unread:
         text = self._text() if callable(self._text) else self._text
         if ports is not None and len(ports) <= _FEW and not any(_occurs(str(port), text) for port in ports):
             return
-        if (
-            words and all(map(_is_plain, words)) and not _occurs("\\u", text)
-        ):  # escaped letters may have ASCII ones as their lower case
-            if not any(_occurs(word, text.lower()) for word in words):
-                return
+        if words and _can_be_sought(words, text) and not any(_occurs(word, text.lower()) for word in words):
+            return
         try:
             rows = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -92,9 +89,10 @@ class Unread:
                 yield read_listener(row)
 
 
-def _is_plain(word: str) -> bool:
-    """Whether a word stands in JSON as it is, wherever it occurs in a text."""
-    return word.isascii() and word.isprintable() and not set(word) & set(' "\\')
+def _can_be_sought(words: Collection[str], text: bytes | str) -> bool:
+    """Whether words stand in JSON as they are, wherever they occur in a text: an escaped letter may have an ASCII one as its lower case."""
+    plain = all(word.isascii() and word.isprintable() and not set(word) & set(' "\\') for word in words)
+    return plain and not _occurs("\\u", text)
 
 
 def _mentions(value: object, words: Collection[str]) -> bool:
