@@ -151,7 +151,7 @@ while os.stat(f"/proc/{started}").st_uid != 65534:
 seen = {}
 _bpf.socket_owners([os.fstat(held.fileno()).st_ino], seen)
 ready(
-    told=[repr(seen.get(pid)) for pid in (os.getpid(), started)],
+    told=[repr(seen[pid].replace(folder=b"") if pid in seen else None) for pid in (os.getpid(), started)],
     stat=[repr(_proc._stat(pid)) for pid in (os.getpid(), started)],
     process=[repr(_proc.process(pid, seen.get(pid)).replace(started=None)) for pid in (os.getpid(), started)],
     walked=[repr(_proc.process(pid).replace(started=None)) for pid in (os.getpid(), started)],
@@ -170,6 +170,55 @@ def test_what_is_told_of_processes_by_the_way_is_what_proc_says(apart: tuple[str
     assert facts["process"] == facts["walked"]
     is_told = _btf.TASK_ITERATOR in _btf.read() and "--time" not in apart
     assert facts["told"] == (facts["stat"] if is_told else ["None", "None"])
+
+
+# a process with a child in its folder, and one in another, all with a socket in common
+FOLDERS = """
+import signal
+from portward.sockets import _bpf, _proc
+held, children = listen("127.0.0.1"), []
+for place in (".", "/"):
+    ready_end, child_end = os.pipe()
+    children.append(os.fork())
+    if not children[-1]:
+        os.chdir(place)
+        os.write(child_end, b"x")
+        signal.pause()
+    os.read(ready_end, 1)
+seen, folders = {}, {}
+_bpf.socket_owners([os.fstat(held.fileno()).st_ino], seen)
+pids = (os.getpid(), *children)
+found = [_proc.process(pid, seen.get(pid), folders if seen else None).cwd for pid in pids]
+ready(found=found, links=[os.readlink(f"/proc/{pid}/cwd") for pid in pids], read=len(folders), told=len(seen))
+for child in children:
+    os.kill(child, 9)
+"""
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_folder_is_read_once_for_all_that_are_in_it() -> None:
+    """And each process has its own."""
+    facts = run_code(FOLDERS)
+    assert facts["found"] == facts["links"]
+    assert len(set(facts["found"])) == 2
+    assert facts["read"] == (2 if facts["told"] else 0)
+
+
+@pytest.mark.usefixtures("answers")
+def test_all_processes_are_told_as_proc_tells_them() -> None:
+    """Who lived before and after, with start and name; an ended one that its parent has not heard of is not told."""
+    if _btf.TASK_ITERATOR not in _btf.read():
+        unmet("this kernel has no loops for programs")
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        before = {pid: _proc.stamp(pid) for pid in _proc.pids()}
+        told = _bpf.processes()
+        lasting = {pid: stamp for pid, stamp in before.items() if stamp and stamp == _proc.stamp(pid)}
+        assert ended.pid in before
+        assert ended.pid not in told
+    assert os.getpid() in lasting
+    with_files = [pid for pid in lasting if pid > 1 and _proc._read(pid, "cmdline")]  # not the kernel's own
+    assert {pid: _proc.stamp_of(told[pid]) for pid in with_files} == {pid: lasting[pid] for pid in with_files}
 
 
 @pytest.mark.usefixtures("answers")
@@ -546,7 +595,7 @@ def test_without_type_information_it_does_not_answer(
 def test_the_verifier_says_why_it_refuses_a_program(monkeypatch: pytest.MonkeyPatch, answers: None) -> None:
     """Its log comes with the reason, and to who asks with -v."""
     for module, name in ((_bpf_files, "program"), (_bpf_tasks, "_program")):
-        monkeypatch.setattr(module, name, lambda *_: _bpf_kernel.nothing()[8:])  # returns what it never set
+        monkeypatch.setattr(module, name, lambda *_, **__: _bpf_kernel.nothing()[8:])  # returns what it never set
     with pytest.raises(_bpf.Unusable, match="refuses the program") as caught:
         _bpf.socket_owners(())
     assert "R0 !read_ok" in caught.value.log

@@ -510,7 +510,7 @@ def test_a_process_that_ends_before_it_is_described_is_no_owner(
 ) -> None:
     """Found as an owner, gone when its name is asked for: the row stays, without it."""
     port = port_of(listen())
-    monkeypatch.setattr(_proc, "process", lambda _pid, _told: None)
+    monkeypatch.setattr(_proc, "process", lambda *_arguments: None)
     (row,) = rows_of(port)
     assert row.processes == ()
     assert row.owners is not Owners.SEEN

@@ -30,6 +30,7 @@ class _RecordType(type):
     """Makes a class of annotated fields into an immutable record: a tuple of their values, each with a name."""
 
     _names: tuple[str, ...]  # not `_fields`, by which a tuple is taken for a named tuple
+    _places: dict[str, int]
     _defaults: dict[str, object]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
@@ -38,6 +39,7 @@ class _RecordType(type):
         getters = {field: _tuplegetter(place, "") for place, field in enumerate(fields)}
         cls = super().__new__(mcs, name, bases, {**namespace, **getters, "__slots__": ()})
         cls._names = fields
+        cls._places = {field: place for place, field in enumerate(fields)}
         cls._defaults = defaults
         cls.__match_args__ = fields  # type: ignore[attr-defined, misc]
         return cls
@@ -89,9 +91,13 @@ class Record(_Values, metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """A copy with the named fields changed. Raises TypeError for a name that is not a field."""
         cls = type(self)
-        values = [changes.pop(field, value) for field, value in zip(cls._names, astuple(self), strict=True)]
-        if changes:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
+        values = list(_values(self))
+        try:
+            for name, value in changes.items():
+                values[cls._places[name]] = value
+        except KeyError:
+            unknown = ", ".join(sorted(changes.keys() - cls._places.keys()))
+            raise TypeError(f"{cls.__name__} has no field {unknown}") from None
         return cls(*values)
 
 

@@ -11,7 +11,6 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 _KIND_OF_CATEGORY = {
@@ -81,10 +80,13 @@ class CatalogEntry(Record):
         return f"{self.service} (by the guide; {self.note})" if self.note else self.service
 
 
+_PORT = 2  # which column of the data file it is
+
+
 @cache
 def entries() -> tuple[CatalogEntry, ...]:
     """Every row of the catalog, in the order of the data file."""
-    return tuple(_read())
+    return tuple(map(_entry, _rows()))
 
 
 def by_port(port: int, transport: Transport = Transport.TCP) -> tuple[CatalogEntry, ...]:
@@ -92,7 +94,8 @@ def by_port(port: int, transport: Transport = Transport.TCP) -> tuple[CatalogEnt
 
     The guide's come first, of these the ones that upstream contradicts last; then the ports, then the ranges by width.
     """
-    rows = (row for row in entries() if row.port and port in row.port and row.transport == transport)
+    likely = (_entry(row) for row in _rows() if row[_PORT] == str(port) or "-" in row[_PORT])
+    rows = (row for row in likely if row.port and port in row.port and row.transport == transport)
     return tuple(sorted(rows, key=lambda row: (not row.from_guide, row.note is not None, len(row.port or ()))))
 
 
@@ -193,26 +196,31 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= len(str(LAST_PORT))
 
 
-def _read() -> Iterator[CatalogEntry]:
+@cache
+def _rows() -> tuple[list[str], ...]:
+    """The data file's rows as they stand there: most answers need few of them."""
     import _csv as csv  # what `csv` is built on, and all that is needed: that loads `re`, which takes a seventh of an answer
 
     from portward.catalog import __path__ as folders
 
     loader: Any = __spec__.loader  # importlib.resources would cost more than the look-up
     lines = loader.get_data(f"{folders[0]}/services.csv").decode().splitlines()
-    for row in csv.reader(lines[1:]):
-        service, category, port, transport, protocol, role, env_var, cli_flag, config_file, note, source = row
-        yield CatalogEntry(
-            service,
-            category,
-            _as_range(port),
-            port,
-            Transport(transport),
-            protocol,
-            role,
-            env_var or None,
-            cli_flag or None,
-            config_file or None,
-            note or None,
-            source,
-        )
+    return tuple(csv.reader(lines[1:]))
+
+
+def _entry(row: list[str]) -> CatalogEntry:
+    service, category, port, transport, protocol, role, env_var, cli_flag, config_file, note, source = row
+    return CatalogEntry(
+        service,
+        category,
+        _as_range(port),
+        port,
+        Transport(transport),
+        protocol,
+        role,
+        env_var or None,
+        cli_flag or None,
+        config_file or None,
+        note or None,
+        source,
+    )

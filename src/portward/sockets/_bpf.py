@@ -41,6 +41,23 @@ def socket_owners(inodes: Collection[int], seen: dict[int, Stat] | None = None) 
     return _settled(inodes, lambda wanted: _ask(system_call(), wanted, seen))
 
 
+def processes() -> dict[int, Stat]:
+    """What the kernel keeps of each process of our own pid namespace, and of those inside it, that has not ended. Raises Unusable."""
+    try:
+        bpf = system_call()
+        offsets = _offsets(bpf)
+        if _btf.TASK_ITERATOR not in offsets or not _is_time_of_machine():
+            raise Unusable("this kernel is too old, or counts time otherwise than we do")
+        from portward.sockets import _bpf_tasks
+
+        found = _bpf_tasks.processes(bpf, offsets)
+    except (OSError, ValueError, LookupError, AttributeError, ImportError, struct.error) as error:
+        raise Unusable(str(error)) from error
+    if os.getpid() not in found:
+        raise Unusable("the kernel does not find ourselves")
+    return found
+
+
 def pinned_owners(inodes: Collection[int], path: str) -> dict[int, list[int]]:
     """The same by an iterator that root has pinned (`_pin`): nothing but to read its file is needed. Raises Unusable."""
     from portward.sockets import _bpf_files
@@ -60,8 +77,12 @@ def _settled(inodes: Collection[int], ask: Callable[[set[int]], set[tuple[int, .
         witness.close()
     settled = {inode for _, starting, inode in found if not starting}
     owners: dict[int, list[int]] = {}
-    for pid, inode in sorted({(pid, inode) for pid, starting, inode in found if not starting or inode not in settled}):
-        owners.setdefault(inode, []).append(pid)
+    for pid, starting, inode in sorted(found):
+        if starting and inode in settled:
+            continue
+        pids = owners.setdefault(inode, [])
+        if pid not in pids[-1:]:
+            pids.append(pid)
     if os.getpid() not in owners.pop(known, ()):
         raise Unusable("the kernel does not find our own socket")
     return owners

@@ -70,7 +70,7 @@ def system_call() -> Call:
     return bpf
 
 
-def memory(content: bytes) -> _ctypes.Array[_ctypes._SimpleCData[int]]:
+def memory(content: bytes | bytearray) -> _ctypes.Array[_ctypes._SimpleCData[int]]:
     """A copy that has an address."""
     import _ctypes
 

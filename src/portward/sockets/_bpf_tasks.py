@@ -49,7 +49,8 @@ from portward.sockets._proc import Stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from typing import Any
 
     from portward.sockets._bpf_kernel import Call
 
@@ -64,9 +65,16 @@ _S_IFMT, _S_IFSOCK, _SOCKFS_MAGIC = 0xF000, 0xC000, 0x534F434B  # include/uapi/l
 _BITS = 1 << 16
 _COUNT, _WANTED = 0, 8
 _FOUND = _WANTED + _BITS // 8
-_RECORD = struct.Struct("=IIQQII16s")  # pid, whether it is just being started, inode; start, user, parent, name
+_RECORD = struct.Struct(
+    "=IIQQII16s16s"
+)  # pid, whether it is just being started, inode; start, user, parent, name, folder
 _TICK = 10_000_000  # nanoseconds: USER_HZ is 100 on all machines that are asked
 _MOST = 1 << 14  # records: more than 16,000 owners of what is wanted are left to `_bpf_files`
+_ROOM = 1 << 10  # records, at least; and for four owners of each socket that is wanted
+
+
+class _Full(Unusable):
+    pass
 
 
 def ask(
@@ -76,26 +84,48 @@ def ask(
 
     Raises OSError, or Unusable where the program is refused or there is more to tell than it has room for.
     """
-    value = bytearray(_FOUND + _MOST * _RECORD.size)
-    for inode in wanted:
+    try:
+        told = _records(bpf, offsets, min(_MOST, max(_ROOM, 4 * len(wanted))), wanted)
+    except _Full:
+        told = _records(bpf, offsets, _MOST, wanted)
+    records = [each for each in told if each[2] in wanted]
+    if seen is not None:
+        seen.update((record[0], _stat(record)) for record in records)
+    return {record[:3] for record in records}
+
+
+def processes(bpf: Call, offsets: dict[str, int]) -> dict[int, Stat]:
+    """What is told of every process, by its pid, without a look at its descriptors. Raises as `ask`."""
+    room = min(_MOST, max(_ROOM, 2 * os.stat("/proc").st_nlink))
+    return {record[0]: _stat(record) for record in _records(bpf, offsets, room, None)}
+
+
+def _records(
+    bpf: Call, offsets: dict[str, int], room: int, wanted: Collection[int] | None
+) -> Iterator[tuple[Any, ...]]:
+    """The records of one pass: of each socket that may be wanted, or with None of each process. Raises _Full where `room` is too small."""
+    value = bytearray(_FOUND + room * _RECORD.size)
+    for inode in wanted or ():
         value[_WANTED + (inode % _BITS >> 3)] |= 1 << (inode & 7)
     size = struct.pack("=IIII", _BPF_MAP_TYPE_ARRAY, 4, len(value), 1)
     table = bpf(_BPF_MAP_CREATE, size)
     try:
-        found = _filled(bpf, table, bytes(value), _program(offsets, table), offsets)
+        program = _program(offsets, table, room, of_sockets=wanted is not None)
+        found = _filled(bpf, table, value, program, offsets)
     finally:
         os.close(table)
     count = int.from_bytes(found[_COUNT:_WANTED], "little")
-    if count >= _MOST:
-        raise Unusable("more than there is room for")
-    records = [each for each in _RECORD.iter_unpack(found[_FOUND : _FOUND + count * _RECORD.size]) if each[2] in wanted]
-    if seen is not None:
-        for pid, _starting, _inode, start, uid, parent, name in records:
-            seen[pid] = Stat(name.rstrip(b"\0").decode(errors="replace"), parent, start // _TICK, uid)
-    return {record[:3] for record in records}
+    if count >= room:
+        raise _Full("more than there is room for")
+    return _RECORD.iter_unpack(found[_FOUND : _FOUND + count * _RECORD.size])
 
 
-def _filled(bpf: Call, table: int, value: bytes, program: bytes, offsets: dict[str, int]) -> memoryview:
+def _stat(record: tuple[Any, ...]) -> Stat:
+    _pid, _starting, _inode, start, uid, parent, name, folder = record
+    return Stat(name.rstrip(b"\0").decode(errors="replace"), parent, start // _TICK, uid, folder)
+
+
+def _filled(bpf: Call, table: int, value: bytearray, program: bytes, offsets: dict[str, int]) -> memoryview:
     """The value of the map after one pass."""
     from _ctypes import addressof
 
@@ -113,9 +143,12 @@ def _filled(bpf: Call, table: int, value: bytes, program: bytes, offsets: dict[s
     return memoryview(place).cast("B")
 
 
-def _program(offsets: dict[str, int], table: int) -> bytes:
-    """What the kernel runs for every task. The offsets are in bits; `table` is the descriptor of the map."""
-    code = _Code(offsets)
+def _program(offsets: dict[str, int], table: int, room: int, *, of_sockets: bool) -> bytes:
+    """What the kernel runs for every task: it tells of each socket, or else of the process alone.
+
+    The offsets are in bits; `table` is the descriptor of the map, with `room` for so many records.
+    """
+    code = _Code(offsets, room)
     add = code.add
     add(LOAD64, 1, 1, _TASK)
     add(JUMP_IF, 1, at="out", number=0)  # the last call of all has no task
@@ -133,7 +166,10 @@ def _program(offsets: dict[str, int], table: int) -> bytes:
     add(JUMP_IF_SAME, code.FILES, 1, "out")
     code.label("process")
     code.note_process(9)
-    code.each_descriptor(table)
+    if of_sockets:
+        code.each_descriptor(table)
+    else:
+        code.tell_process(table)
     code.label("out")
     add(SET, 0, number=0)
     add(EXIT)
@@ -144,11 +180,12 @@ class _Code(Assembler):
     """The parts of the program. Registers 6 to 9 are kept over calls; 1 to 5 are arguments, 0 is the result; 10 is the stack."""
 
     TASK, FILES, TABLE, STACK = 6, 7, 8, 10
-    LOOP, SLOT, FILE, RECORD = -8, -16, -24, -72  # places on the stack
+    LOOP, SLOT, FILE, RECORD = -8, -16, -24, -88  # places on the stack
 
-    def __init__(self, offsets: dict[str, int]) -> None:
+    def __init__(self, offsets: dict[str, int], room: int) -> None:
         super().__init__()
         self._offsets = offsets
+        self._room = room
 
     def load(self, to: int, of: int, member: str, operation: int = LOAD64) -> None:
         """`to` = the member of what `of` points to. What is no longer there reads as 0 (BPF_PROBE_MEM)."""
@@ -182,6 +219,11 @@ class _Code(Assembler):
         for half in (0, 8):
             self.add(LOAD64, 1, leader, self._offsets["task_struct.comm"] // 8 + half)
             self.add(STORE64, self.STACK, 1, self.RECORD + 32 + half)
+        # its working folder is a struct path: the mount and the name, which are the same for all who are in it
+        self.load(1, leader, "task_struct.fs")
+        for half in (0, 8):
+            self.add(LOAD64, 2, 1, self._offsets["fs_struct.pwd"] // 8 + half)
+            self.add(STORE64, self.STACK, 2, self.RECORD + 48 + half)
         self.load(1, leader, "task_struct.real_parent")
         self.load(9, 1, "task_struct.group_leader")
         self._load_number(9, "noted")
@@ -238,6 +280,13 @@ class _Code(Assembler):
         self.label("end")
         self._call_loop("bpf_iter_num_destroy")
 
+    def tell_process(self, table: int) -> None:
+        """Tells the process, without a socket."""
+        self.add(SET, 1, number=0)
+        self.add(STORE64, self.STACK, 1, self.RECORD + 8)
+        self._tell(table)
+        self.label("end")
+
     def _call_loop(self, function: str) -> None:
         self.add(MOVE, 1, self.STACK)
         self.add(ADD_NUMBER, 1, number=self.LOOP)
@@ -286,7 +335,7 @@ class _Code(Assembler):
         """Puts the record behind the others, and counts it."""
         self.point(1, table, _COUNT)
         self.add(LOAD64, 2, 1, 0)
-        self.add(JUMP_FROM, 2, at="end", number=_MOST)
+        self.add(JUMP_FROM, 2, at="end", number=self._room)
         self.add(MOVE, 3, 2)
         self.add(ADD_NUMBER, 3, number=1)
         self.add(STORE64, 1, 3, 0)

@@ -26,12 +26,14 @@ MEMBERS = (  # for the program of `_bpf_files`
 TASK_MEMBERS = (  # more, for that of `_bpf_tasks`
     "task_struct.files",
     "task_struct.comm",
+    "task_struct.fs",
     "task_struct.real_cred",
     "task_struct.start_boottime",
     "cred.euid",
     "files_struct.fdt",
     "fdtable.fd",
     "fdtable.max_fds",
+    "fs_struct.pwd",
     "inode.i_mode",
     "inode.i_sb",
     "super_block.s_magic",
@@ -41,7 +43,7 @@ FUNCTIONS = (TASK_ITERATOR, "bpf_rdonly_cast", "bpf_iter_num_new", "bpf_iter_num
 _FUNCS = (ITERATOR, *FUNCTIONS)
 _TYPES = (*STRUCTURES, *FUNCTIONS)
 _BTF = "/sys/kernel/btf/vmlinux"
-_LAYOUT = 3  # of the file
+_LAYOUT = 4  # of the file
 _LARGEST_OFFSET, _LARGEST_TYPE, _LARGEST_CACHE = 8 * (1 << 15) - 1, 1 << 24, 4096
 
 _STRUCT, _UNION, _FUNC = 4, 5, 12  # BTF_KIND_…

@@ -56,25 +56,35 @@ class LinuxReader:
             answers, refused = _netns.ask_each(namespaces, lambda: _sockets(udp, ports, 1 << LISTEN))
             rows += ((namespace.name, row) for namespace, found in answers for row in found)
             skipped += hidden + refused
-        listeners = self._owned(rows) if owners else [_listener(netns, row, (), False, {}, {}) for netns, row in rows]
+        listeners = (
+            self._owned(rows) if owners else [_listener(netns, row, (), False, _Known({})) for netns, row in rows]
+        )
         listeners.sort(key=lambda row: (row.netns or "", row.port, row.transport, row.endpoint.address))
         return Reading(tuple(listeners), tuple(skipped))
 
     def _owned(self, rows: list[tuple[str | None, SocketRow]]) -> list[Listener]:
         """The rows with who has them open: as remembered, where that is wanted, else as it is now."""
         memory = self._memory
-        recalled = memory.recall(rows) if memory else {}
+        recalled = memory.recall(rows, self._stamp(memory)) if memory else {}
         new = [(netns, row) for netns, row in rows if (netns, row.cookie) not in recalled]
         seen: dict[int, _proc.Stat] = {}
         pids, hidden = self._owners({row.inode for _, row in new} - {0}, seen)
-        known: dict[int, Process | None] = {}
+        known = _Known(seen)
         listeners = list(recalled.values())
         for netns, row in new:
-            listener = _listener(netns, row, pids.get(row.inode, ()), hidden, known, seen)
+            listener = _listener(netns, row, pids.get(row.inode, ()), hidden, known)
             listeners.append(listener)
             if memory:
                 memory.keep(netns, row, listener)
         return listeners
+
+    def _stamp(self, memory: Memory) -> Callable[[int], _proc.Stamp | None]:
+        """What tells whether processes still are what they were: of many, the kernel tells it of all at once."""
+        if not memory.is_of_many:
+            return _proc.stamp
+        from portward.sockets import _owners
+
+        return _owners.stamps(self._narrate) or _proc.stamp
 
     def _owners(self, inodes: Collection[int], seen: dict[int, _proc.Stat]) -> tuple[dict[int, list[int]], bool]:
         if not inodes:
@@ -107,6 +117,21 @@ class LinuxReader:
         return _proc.cgroup(pid)
 
 
+class _Known:
+    """The processes of one reading, each looked at once. `seen` is what of them is known already."""
+
+    def __init__(self, seen: dict[int, _proc.Stat]) -> None:
+        self._seen = seen
+        self._processes: dict[int, Process | None] = {}
+        self._folders: _proc.Folders = {}
+
+    def process(self, pid: int) -> Process | None:
+        """What a process is; None if it has ended."""
+        if pid not in self._processes:
+            self._processes[pid] = _proc.process(pid, self._seen.get(pid), self._folders)
+        return self._processes[pid]
+
+
 def _unlisted(error: OSError) -> Unavailable:
     reason = f"the kernel does not list its sockets here: {error.strerror}"
     return Unavailable(reason, hint="PORTWARD_SOCKETS=psutil reads /proc/net instead")
@@ -131,13 +156,9 @@ def _listener(
     row: SocketRow,
     pids: Collection[int],
     hidden: bool,
-    known: dict[int, Process | None],
-    seen: dict[int, _proc.Stat],
+    known: _Known,
 ) -> Listener:
-    for pid in pids:
-        if pid not in known:
-            known[pid] = _proc.process(pid, seen.get(pid))
-    processes = tuple(found for pid in sorted(pids) if (found := known[pid]) is not None)
+    processes = tuple(found for pid in sorted(pids) if (found := known.process(pid)) is not None)
     transport = Transport.UDP if row.protocol == _UDP else Transport.TCP
     state = State.UDP if row.protocol == _UDP else State.LISTEN if row.state == LISTEN else State.BOUND
     user = _proc.user_name(row.uid) if row.inode else None

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from portward.model import Listener
     from portward.sockets._netlink import SocketRow
+    from portward.sockets._proc import Stamp
 
-    Stamp = tuple[int, str] | None
+
+MANY = 100
+"""Processes: from here it costs less to be told of all by the kernel than to look at each (`_owners.stamps`)."""
 
 
 class Memory:
@@ -31,16 +34,31 @@ class Memory:
         self._seconds = seconds
         self._clock = clock
         self._rows: dict[tuple[str | None, int], tuple[SocketRow, float, Listener]] = {}
-        self._stamps: dict[int, Stamp] = {}
+        self._stamps: dict[int, Stamp | None] = {}
 
-    def recall(self, rows: Iterable[tuple[str | None, SocketRow]]) -> dict[tuple[str | None, int], Listener]:
-        """What is remembered of sockets, (network namespace, socket), and still true; forgets all other sockets."""
+    @property
+    def is_of_many(self) -> bool:
+        """Whether many processes are remembered."""
+        return len(self._stamps) >= MANY
+
+    def recall(
+        self, rows: Iterable[tuple[str | None, SocketRow]], stamp: Callable[[int], Stamp | None] = _proc.stamp
+    ) -> dict[tuple[str | None, int], Listener]:
+        """What is remembered of sockets, (network namespace, socket), and still true; forgets all other sockets.
+
+        `stamp` is as `_proc.stamp`.
+        """
         now, kept = self._clock(), {}
-        stamps: dict[int, Stamp] = {}
+        stamps: dict[int, Stamp | None] = {}
         for netns, row in rows:
             key = netns, row.cookie
             entry = self._rows.get(key)
-            if entry and now - entry[1] <= self._seconds and _is_same(row, entry[0]) and self._live(entry[2], stamps):
+            if (
+                entry
+                and now - entry[1] <= self._seconds
+                and _is_same(row, entry[0])
+                and self._live(entry[2], stamps, stamp)
+            ):
                 kept[key] = entry
         self._rows, self._stamps = kept, stamps
         return {key: listener for key, (_, _, listener) in kept.items()}
@@ -56,11 +74,11 @@ class Memory:
                 return  # it became another program just now
         self._rows[netns, row.cookie] = row, self._clock(), listener
 
-    def _live(self, listener: Listener, stamps: dict[int, Stamp]) -> bool:
+    def _live(self, listener: Listener, stamps: dict[int, Stamp | None], look: Callable[[int], Stamp | None]) -> bool:
         """Whether all owners are what they were. Each process is looked at once, by what is collected in `stamps`."""
         for process in listener.processes:
             if process.pid not in stamps:
-                stamps[process.pid] = _proc.stamp(process.pid)
+                stamps[process.pid] = look(process.pid)
             stamp = stamps[process.pid]
             if stamp is None or stamp != self._stamps.get(process.pid):
                 return False

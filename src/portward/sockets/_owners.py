@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from portward.sockets._proc import Stat
+    from portward.sockets._proc import Stamp, Stat
 
     Found = tuple[dict[int, list[int]], bool]
 
@@ -50,6 +50,21 @@ def socket_owners(
         return _split.socket_owners(inodes)
     narrate(f"owners by a walk over /proc, not by BPF: {reason}")
     return _proc.socket_owners(inodes)
+
+
+def stamps(narrate: Callable[[str], None]) -> Callable[[int], Stamp | None] | None:
+    """`_proc.stamp` of all processes of this moment, told by the kernel at once; None where it is not to be asked."""
+    if os.environ.get("PORTWARD_OWNERS") not in (None, "", "bpf") or _objection():
+        return None
+    from portward.sockets import _bpf
+
+    try:
+        told = _bpf.processes()
+    except _bpf.Unusable as error:
+        narrate(f"what became of processes is read from /proc, not told by BPF: {error}")
+        return None
+    # a kernel may keep its first process from all eyes
+    return lambda pid: _proc.stamp_of(told[pid]) if pid in told else _proc.stamp(pid)
 
 
 def _by_kernel(

@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    Stamp = tuple[int, str]
+    Folders = dict[tuple[bytes, int], "str | None"]
+
 _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
@@ -75,18 +78,22 @@ def pids() -> Iterator[int]:
 
 
 class Stat(Record):
-    """What the kernel keeps of a process itself: the name that it cuts, its parent (0 for none), start and effective user."""
+    """What the kernel keeps of a process itself: the name that it cuts, its parent (0 for none), start and effective user.
+
+    `folder` is the same for all that are in one working folder at that moment, and zeros or empty where that is not known.
+    """
 
     comm: str
     parent: int
     start_ticks: int
     uid: int
+    folder: bytes = b""
 
 
-def process(pid: int, told: Stat | None = None) -> Process | None:
+def process(pid: int, told: Stat | None = None, folders: Folders | None = None) -> Process | None:
     """What a process is now, or None if it has ended. What this user may not see of it is None or empty.
 
-    `told` is what of it is known already, from a moment ago.
+    `told` is what of it is known already, from a moment ago, and `folders` where others of that moment are.
     """
     try:
         if told is None:
@@ -97,7 +104,8 @@ def process(pid: int, told: Stat | None = None) -> Process | None:
         return None
     started = _boot_time() + told.start_ticks / os.sysconf("SC_CLK_TCK")
     name, user = _name(told.comm, command), user_name(told.uid) if told.uid >= 0 else None
-    return Process(pid, name, command, user, _cwd(pid), started, told.start_ticks, told.parent or None, None)
+    cwd = _cwd(pid) if folders is None else _shared_cwd(pid, told, folders)
+    return Process(pid, name, command, user, cwd, started, told.start_ticks, told.parent or None, None)
 
 
 def _stat(pid: int) -> Stat:
@@ -107,7 +115,7 @@ def _stat(pid: int) -> Stat:
     return Stat(_comm(head), int(fields[1]), int(fields[19]), _user(pid))
 
 
-def stamp(pid: int) -> tuple[int, str] | None:
+def stamp(pid: int) -> Stamp | None:
     """What changes when a pid becomes another process's, or the process another program: its start and its name.
 
     None if it has ended, though its parent may not have heard of it yet (state Z).
@@ -120,7 +128,12 @@ def stamp(pid: int) -> tuple[int, str] | None:
     return None if fields[0] in _ENDED else (int(fields[19]), _comm(head).removesuffix(_MAIN_THREAD))
 
 
-def is_of(process: Process, stamp: tuple[int, str] | None) -> bool:
+def stamp_of(told: Stat) -> Stamp:
+    """As `stamp`, of what is known of a process that lives."""
+    return told.start_ticks, told.comm.removesuffix(_MAIN_THREAD)
+
+
+def is_of(process: Process, stamp: Stamp | None) -> bool:
     """Whether a stamp is that of a process as it was looked at."""
     return stamp is not None and stamp[0] == process.start_ticks and process.name.startswith(stamp[1])
 
@@ -206,6 +219,16 @@ def _cwd(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return None
+
+
+def _shared_cwd(pid: int, told: Stat, folders: Folders) -> str | None:
+    """The working folder, read once for all of a user that are in it: what another user is in may be hidden."""
+    if not any(told.folder):
+        return _cwd(pid)
+    key = told.folder, told.uid
+    if key not in folders:
+        folders[key] = _cwd(pid)
+    return folders[key]
 
 
 def _boot_time() -> float:

@@ -105,10 +105,9 @@ class Live:
             return row  # what answers there, and for whom, only the engine could tell
         process = row.processes[0]
         root = roots.of(process.cwd) if process.cwd else None
-        return row.replace(
-            project=os.path.basename(root) if root else None,
-            service=None if is_interpreter(process.name) else process.name,
-        )
+        project = os.path.basename(root) if root else None
+        service = None if is_interpreter(process.name) else process.name
+        return row.replace(project=project, service=service) if project or service else row
 
     def in_detail(self, row: Listener) -> Listener:
         """The row with the systemd units of its processes."""
