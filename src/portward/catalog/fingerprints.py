@@ -7,8 +7,8 @@ package or documentation) or unverified.
 from __future__ import annotations
 
 import re
-from functools import cache
 
+from portward.memo import cache
 from portward.model import Fingerprint
 from portward.records import Record
 

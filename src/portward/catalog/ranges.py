@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
+from portward.memo import cache
 from portward.model import PortRange
 from portward.records import Record
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from portward.catalog.kinds import OTHER, kind_of
 from portward.catalog.ranges import browser_blocked
+from portward.memo import cache
 from portward.model import LAST_PORT, Custom, PortRange, Transport
 from portward.records import Record
 
