@@ -35,6 +35,12 @@ class Wanted(Record):
         return f"{self.service}:{self.instance}" if self.instance else self.service
 
 
+def split(name: str) -> tuple[str, str]:
+    """SERVICE[:TARGET] in its two parts."""
+    service, _, target = name.partition(":")
+    return service, target
+
+
 class Terms(Record):
     """How a lease is asked for: the command line's options. `ttl` is in seconds.
 

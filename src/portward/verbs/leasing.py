@@ -6,17 +6,15 @@ something must be granted.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 from portward import conventions
-from portward.conventions import Terms, Wanted, declared_ports
+from portward.conventions import Terms, Wanted, declared_ports, split
 from portward.errors import NoFreePort, Unavailable
 from portward.leases import LOOKS_APART, LeaseRequest, address, here, open_store
 from portward.model import (
     ANY,
     Endpoint,
-    Holder,
     Lease,
     LeaseKind,
     Reading,
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from portward.leases.local_copy import LocalCopy
     from portward.model import Project, Reclaimed, Service, Settings
     from portward.truths.live import Live
+    from portward.verbs.asking import Asking
     from portward.workspace import Checkout
 
     Acquire = Callable[[Sequence[LeaseRequest], Callable[[int, Transport], bool], float], tuple[Lease, ...]]
@@ -79,6 +78,18 @@ class Leasing:
         self._declared = declared
         self.store = store_at(address(environment, settings("store").store))
         self.site = here.site_in(self.store, environment)
+        self._asking: Asking | None = None
+
+    @property
+    def asking(self) -> Asking:
+        """What this checkout asks of the store."""
+        if self._asking is None:
+            from portward.verbs.asking import Asking
+
+            self._asking = Asking(
+                self.checkout, self._settings, self._live, self._environment, self._declared, self.store, self.site
+            )
+        return self._asking
 
     def stack(self) -> list[Wanted]:
         """Every port that the project declares; in a linked worktree, where all move, those of inactive profiles too."""
@@ -102,17 +113,9 @@ class Leasing:
 
         return LocalCopy(self._environment, self.store.address, self.site.host)
 
-    def wanted(self, names: Sequence[str | Wanted], terms: Terms) -> list[Wanted]:
-        """The ports that are asked for, by their services' names, or all that the project declares."""
-        wanted = [each if isinstance(each, Wanted) else Wanted(*_split(each)) for each in names]
-        wanted = wanted or list(declared_ports(self._declared()))
-        if terms.ports is not None or terms.preferred is not None or terms.count > 1:
-            wanted = [each.replace(count=1) for each in wanted]
-        return wanted
-
     def by_store(self, names: Sequence[str | Wanted], terms: Terms, avoid: frozenset[int] = frozenset()) -> Granted:
         """As `lease`, by the store alone."""
-        wanted = self.wanted(names, terms)
+        wanted = self.asking.wanted(names, terms)
         if avoid:
             return self._grant(wanted, terms, avoid)
         acquire = self.store.acquire
@@ -124,8 +127,8 @@ class Leasing:
         requests = self.requests(wanted, terms)
         try:
             known = self.store.recall(requests, self._clock())
-            held = self._held(wanted, requests, terms) if known is None else known
-            misplaced = frozenset(self._misplaced(wanted, held, terms))
+            held = self.asking.held(wanted, requests, terms) if known is None else known
+            misplaced = frozenset(self.asking.misplaced(wanted, held, terms))
         except Unavailable:  # what is wrong is told where something must be granted
             if self.store.is_shared:
                 raise
@@ -146,57 +149,11 @@ class Leasing:
         self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int] = frozenset()
     ) -> list[LeaseRequest]:
         """What is asked of a store, without offers."""
-        return [self._request(each, terms, avoid=avoid) for each in wanted]
+        return [self.asking.request(each, terms, avoid=avoid) for each in wanted]
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return self._clock()
-
-    def _held(self, wanted: Sequence[Wanted], requests: Sequence[LeaseRequest], terms: Terms) -> list[Lease]:
-        """What those who ask have at this site already, if anything says where it is to be."""
-        words = (next(self._decided(each, index, terms, None), None) for index, each in enumerate(wanted))
-        if terms.ports is None and not any(words):
-            return []
-        holders = {_key(each.holder) for each in requests}
-        return [
-            lease
-            for lease in self.store.leases(host=self.site.host, worktree=self.checkout.worktree)
-            if self._is_here(lease) and _key(lease.holder) in holders
-        ]
-
-    def _misplaced(self, wanted: Sequence[Wanted], held: Sequence[Lease], terms: Terms) -> Iterator[int]:
-        """The ports of leases that are to be elsewhere by now. What could not be had when it was asked for is not tried again."""
-        if terms.ports is not None:
-            yield from (lease.port for lease in held if lease.port not in terms.ports)
-        if terms.ports is not None or terms.count > 1:
-            return
-        leases = {(lease.holder.service, lease.holder.instance): lease for lease in held if lease.index == 0}
-        plain = None if terms.preferred else conventions.plain_port(self._environment)
-        project = self._declared() if plain and all(self._can_be_had(plain, lease) for lease in held) else None
-        for index, each in enumerate(wanted):
-            lease = leases.get((each.service, each.instance))
-            if lease is None or lease.port == plain:
-                continue
-            for ports in self._decided(each, index, terms, project):
-                if lease.port in ports or lease.preferred in ports:
-                    break
-                if any(self._can_be_had(port, lease) for port in ports):
-                    yield lease.port
-                    break
-
-    def _decided(self, wanted: Wanted, index: int, terms: Terms, project: Project | None) -> Iterator[tuple[int, ...]]:
-        """What somebody decided for a service, the strongest first: alternatives that are equally good, best first."""
-        if terms.preferred is not None:
-            yield (terms.preferred,)
-        else:
-            settings = self._settings("pin", wanted.service)
-            yield from conventions.decided(wanted, index, self._environment, settings, project)
-
-    def _can_be_had(self, port: int, instead: Lease) -> bool:
-        promised = (each for each in self.store.leases(ports=[port]) if each.transport is instead.transport)
-        return not any(each.keeps(instead.host, instead.netns) for each in promised) and self._live.is_free(
-            port, instead.transport
-        )
 
     def release(self, names: Sequence[str]) -> Granted:
         """Gives back the named services' ports, or all of this checkout's, but none that is one process's own."""
@@ -205,7 +162,7 @@ class Leasing:
             for each in self.store.leases(worktree=self.checkout.worktree, host=self.site.host)
             if each.host == self.site.host
         ]
-        asked = {_split(name) for name in names}
+        asked = {split(name) for name in names}
         chosen = [lease for lease in mine if not names or (lease.holder.service, lease.holder.instance) in asked]
         return self.give_back([lease for lease in chosen if lease.kind is not LeaseKind.PROCESS])
 
@@ -267,38 +224,6 @@ class Leasing:
         refused = self._live.refusal(Endpoint(ANY, port, transport))
         return refused is Refusal.IN_USE or (refused is Refusal.SANDBOXED and not self._live.is_free(port, transport))
 
-    def _request(
-        self,
-        wanted: Wanted,
-        terms: Terms,
-        offers: Iterator[tuple[int, ...]] | None = None,
-        avoid: frozenset[int] = frozenset(),
-        preferred: int | None = None,
-    ) -> LeaseRequest:
-        udp = wanted.spec is not None and wanted.spec.protocol.lower() == "udp"
-        holder = Holder(
-            self.checkout.project,
-            self.checkout.worktree,
-            wanted.service,
-            wanted.instance,
-            here.identity() if terms.own else None,
-            _uid(),
-            _user(),
-        )
-        return LeaseRequest(
-            site=self.site,
-            holder=holder,
-            offers=offers or iter(()),
-            count=wanted.count if terms.count == 1 else terms.count,
-            contiguous=terms.contiguous or wanted.count > 1,
-            transport=Transport.UDP if udp else Transport.TCP,
-            kind=LeaseKind.PROCESS if terms.own else LeaseKind.TTL if terms.ttl is not None else LeaseKind.STICKY,
-            ttl=terms.ttl,
-            preferred=preferred,
-            avoid=avoid,
-            hosts=terms.hosts,
-        )
-
     def _grant_with_room(
         self, wanted: Sequence[Wanted], terms: Terms, avoid: frozenset[int], acquire: Acquire
     ) -> Granted:
@@ -323,9 +248,11 @@ class Leasing:
     ) -> Granted:
         """Grants by the store, or by another that acquires as it does."""
         project = self._declared()
-        full = [each if each.spec else self._known(each, project) for each in wanted]
+        full = [each if each.spec else self.asking.known(each, project) for each in wanted]
         alone = terms.ports is None and terms.count == 1
-        decided = [list(self._decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)]
+        decided = [
+            list(self.asking.decided(each, index, terms, project)) if alone else [] for index, each in enumerate(full)
+        ]
         reading = self._live.seen()
         mine = self._own_ports(reading, project, {port for each in decided for ports in each for port in ports})
         snapshot = Snapshot(
@@ -342,7 +269,7 @@ class Leasing:
             meant[each.service, each.instance] = conventions.meant(each, words, terms, keeps_declared=kept)
             offers = conventions.offers(each, words, terms, snapshot, mine, key=key, keeps_declared=kept)
             preferred = words[0][0] if words else terms.preferred
-            requests.append(self._request(each, terms, offers, avoid, preferred))
+            requests.append(self.asking.request(each, terms, offers, avoid, preferred))
 
         def is_free(port: int, transport: Transport) -> bool:
             return port in mine or self._live.is_free(port, transport)
@@ -421,28 +348,3 @@ class Leasing:
                 f"in a network namespace of its own ({self.site.netns}): who listens on the machine is not seen here"
             )
         return found
-
-    def _known(self, wanted: Wanted, project: Project | None) -> Wanted:
-        """The wanted port with what the project's files declare for it."""
-        same = [each for each in declared_ports(project) if each.service == wanted.service]
-        exact = [each for each in same if each.instance == wanted.instance]
-        by_target = [each for each in same if each.spec and wanted.instance == str(each.spec.target)]
-        return next((wanted.replace(spec=each.spec) for each in (*exact, *by_target)), wanted)
-
-
-def _key(holder: Holder) -> tuple[object, ...]:
-    """What makes one holder another: not the user's name, say."""
-    return holder.project, holder.service, holder.instance, holder.process
-
-
-def _split(name: str) -> tuple[str, str]:
-    service, _, target = name.partition(":")
-    return service, target
-
-
-def _uid() -> int | None:
-    return os.getuid() if hasattr(os, "getuid") else None
-
-
-def _user() -> str | None:
-    return os.environ.get("USER") or os.environ.get("LOGNAME")

@@ -37,7 +37,7 @@ def _offline(
     avoid: frozenset[int],
     error: Unavailable,
 ) -> Granted:
-    wanted = leasing.wanted(names, terms)
+    wanted = leasing.asking.wanted(names, terms)
     recalled = copy.recall(leasing.requests(wanted, terms, avoid)) if terms.ttl is None else None
     if recalled:
         return leasing.told(recalled[0], [_of(recalled[1], error)])
