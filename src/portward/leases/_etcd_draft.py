@@ -60,7 +60,8 @@ class Draft:
         self._rests_on_claims = False
         self._new: list[Lease] = []
         self._read: dict[str, Kv] = {}
-        self._blocks: set[str] = set()
+        self._blocks: set[tuple[str, int]] = set()
+        self._ranges: set[str] = set()
         self._rests_on: dict[str, None] = {}
         self._changes: dict[str, tuple[bytes, int] | None] = {}
         self._batch = os.urandom(8).hex()
@@ -92,21 +93,21 @@ class Draft:
     def _fetch(self, keys: Iterable[str], ports: Iterable[tuple[str, int]] = ()) -> None:
         """Reads keys, and the leases on ports of hosts with those on their neighbours, which are likely to be offered next."""
         spans = {key: _etcd_gateway.span(key) for key in keys if key not in self._read}
-        for host, block in dict.fromkeys((host, port // _BLOCK) for host, port in ports):
+        for host, block in {(host, port // _BLOCK) for host, port in ports} - self._blocks:
             start, end = self._keys.port(host, block * _BLOCK), self._keys.port(host, (block + 1) * _BLOCK)
-            if start not in self._blocks:
-                spans[start] = _etcd_gateway.span(start, end)
-                self._blocks.add(start)
+            spans[start] = _etcd_gateway.span(start, end)
+            self._blocks.add((host, block))
+            self._ranges.add(start)
         claims = self._keys.all_of("f")
-        if ports and claims not in self._blocks:
+        if ports and claims not in self._ranges:
             spans[claims] = _etcd_gateway.span(claims, _etcd_gateway.after(claims))
-            self._blocks.add(claims)
+            self._ranges.add(claims)
         wanted = list(spans)
         for first in range(0, len(wanted), MOST_ACTS):
             some = wanted[first : first + MOST_ACTS]
             found = self._gateway.read([{"request_range": spans[each]} for each in some])
             for each, kvs in zip(some, found, strict=True):
-                if each not in self._blocks:
+                if each not in self._ranges:
                     self._read[each] = absent(each)
                 for kv in kvs:
                     self._read[kv.key] = kv
@@ -144,8 +145,11 @@ class Draft:
         site = request.site
         mine = self._keys.holder(site.host, site.netns, request.transport, request.holder)
         self._rests_on[mine] = None
+        value = self._get(mine).value
+        if not value:
+            return []
         found = []
-        for port in _etcd_records.ports(self._get(mine).value):
+        for port in _etcd_records.ports(value):
             key = self._keys.lease(site.host, site.netns, request.transport, port)
             entry = _etcd_records.entry(self._get(key), self._keys)
             if entry is not None and self._holder_key(entry.lease) == mine:
@@ -157,7 +161,8 @@ class Draft:
         """See `Ledger.at`. What is no lease is in the way as one is."""
         key = self._keys.lease(site.host, site.netns, transport, port)
         if key not in self._read:
-            self._fetch((), [(site.host, port)])
+            if (site.host, port // _BLOCK) not in self._blocks:
+                self._fetch((), [(site.host, port)])
             self._read.setdefault(key, absent(key))
         kv = self._get(key)
         if kv.revision:
