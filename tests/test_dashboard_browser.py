@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward import wire
-from portward.leases import etcd_host
+from portward.leases import LeaseRequest, etcd_host
 from portward.leases.etcd import store_at
-from portward.model import Endpoint, Listener, Site, State
+from portward.model import EVERYWHERE, Endpoint, Holder, Listener, Site, State
 from tests.conftest import need, need_root
 from tests.dashboard import Dashboard, dashboard
 from tests.nexus import NEXUS, VARIABLES, free_ports
@@ -301,6 +301,10 @@ def test_the_fleet_is_shown_where_there_is_one(browser: Browser, etcd: Cluster, 
                 presence.end(facts)
         folder = tmp_path / "empty"
         folder.mkdir()
+        there = Site("build-1-id", "", "boot")
+        who = [Holder(str(folder), str(folder), service) for service in ("theirs", "everywhere")]
+        store.acquire([LeaseRequest(there, who[0], iter([(20001,)]))], lambda *_: True, time.time())
+        store.acquire([LeaseRequest(there, who[1], iter([(20002,)]), hosts=EVERYWHERE)], lambda *_: True, time.time())
         host_file = str(tmp_path / "host.json")
         with dashboard(folder, PORTWARD_STORE=address, PORTWARD_HOST_FILE=host_file) as served:
             opened = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -316,6 +320,9 @@ def test_the_fleet_is_shown_where_there_is_one(browser: Browser, etcd: Cluster, 
             opened.press("#fleet-search", "Enter")
             opened.get_by_text("2 listeners that match 5432").wait_for()
             assert opened.locator("#fleet b").count() == 0
+            opened.get_by_role("cell", name="everywhere").wait_for()  # for all hosts, and not this one's to give back
+            assert "theirs" not in opened.inner_text("#leases")
+            assert opened.get_by_role("button", name="Release").count() == 0
             _keep(opened, "fleet")
             opened.close()
 

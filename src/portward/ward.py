@@ -131,9 +131,10 @@ class Portward:
         return Fleet(source, self.live, self.declared, self._leased().promises, self._clock)
 
     @property
-    def is_in_fleet(self) -> bool:
-        """Whether the lease store is one that many machines share: then `fleet()` shows them. Nothing is asked of it."""
-        return self._leasing().store.is_shared
+    def host_in_fleet(self) -> str | None:
+        """This machine's id in a lease store that many machines share, which `fleet()` shows; None in one of its own. Nothing is asked of it."""
+        leasing = self._leasing()
+        return leasing.site.host if leasing.store.is_shared else None
 
     def _published(self) -> Published:
         """What the hosts' agents publish. Raises UsageError where the store is this machine's alone."""

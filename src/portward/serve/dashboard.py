@@ -105,7 +105,7 @@ def _about(ward: Portward) -> dict[str, Any]:
         "root": ward.root,
         "folder": ward.declared.place,
         "worktree": ward.declared.place,
-        "fleet": ward.is_in_fleet,
+        "host": ward.host_in_fleet,
         "ranges": {kind: [ports.low, ports.high] for kind, ports in ward.ranges().items()},
         "reserved": [[ports.low, ports.high, why] for ports, why in reserved if ports],
     }

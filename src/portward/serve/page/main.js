@@ -163,12 +163,15 @@ async function project() {
   state.ports = new Set([...state.leases.map((lease) => lease.port), ...state.declared]);
 }
 
+// In a fleet's store are the leases of all its hosts; some are for more hosts than their own.
+const isOwn = (lease) => !state.about.host || lease.host === state.about.host;
+
 async function leases() {
   try {
-    state.leases = (await ask("leases", { all: 1 })).leases;
+    state.leases = (await ask("leases", { all: 1 })).leases.filter((lease) => isOwn(lease) || lease.hosts.some((host) => host === "*" || host === state.about.host));
   } catch (error) { replace(get("leases"), make("p", { className: "error" }, error.message)); return; }
   const rows = state.leases.map((lease) => [String(lease.port), lease.service, lease.state, make("td", { title: lease.worktree }, lease.worktree.split("/").pop()),
-    lease.worktree === state.about.worktree && lease.kind !== "process"
+    isOwn(lease) && lease.worktree === state.about.worktree && lease.kind !== "process"
       ? button("Release", () => act("release", { service: lease.service }, () => `${lease.port} of ${lease.service} is given back.`, project), { "aria-label": `Release ${lease.port} of ${lease.service}` })
       : ""]);
   replace(get("leases"), rows.length ? table(["Port", "Service", "State", "Worktree", "Action"], rows) : make("p", {}, "No port is leased yet."));
@@ -237,7 +240,7 @@ get("lease").addEventListener("submit", (event) => {
 
 async function begin() {
   try { state.about = await ask("about"); } catch (error) { get("live").textContent = error.message; }
-  if (state.about.fleet) new Fleet(holder);
+  if (state.about.host) new Fleet(holder);
   get("where").textContent = state.about.root ?? state.about.folder ?? "";
   follow(told, (there, why) => {
     get("live").className = there ? "" : "error";
