@@ -318,6 +318,8 @@ def test_what_another_host_has_for_all_is_told_here(store: EtcdStore, tmp_path: 
     assert (row["lease"]["host"], row["lease"]["scope"]) == ("b", "fleet")
     done = run("lease", "lb", "--prefer", str(free_port), "--json", cwd=tmp_path)
     assert f"{free_port} is not free, leased to lb of b:" in done.stderr
+    listed = run("leases", "--all", cwd=tmp_path).stdout
+    assert "  b:/" in listed
     assert run("release", cwd=tmp_path).returncode == 0
     assert len(store.leases(host="b")) == 1
     rows = run_json("check", "--fleet", str(free_port), cwd=tmp_path)[0]["ports"]

@@ -471,7 +471,11 @@ class Portward:
         if not own:
             return found
         return found.replace(
-            leases=tuple(each for each in found.leases if each.holder.worktree == leasing.checkout.worktree)
+            leases=tuple(
+                each
+                for each in found.leases
+                if (each.host, each.holder.worktree) == (leasing.site.host, leasing.checkout.worktree)
+            )
         )
 
     def env(self, *, offline: bool = False) -> tuple[dict[str, str], tuple[str, ...]]:

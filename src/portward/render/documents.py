@@ -147,7 +147,7 @@ def changes(answer: Changes) -> Document:
 
 def leases(answer: Granted) -> Document:
     return {
-        "leases": [wire.lease(lease, lease.port in answer.live) for lease in answer.leases],
+        "leases": [wire.lease(lease, lease in answer.live) for lease in answer.leases],
         "remarks": list(answer.remarks),
     }
 

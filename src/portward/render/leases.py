@@ -19,13 +19,15 @@ def table_of(answer: Granted) -> Iterator[str]:
         yield "Nothing is leased."
         yield "hint: `portward lease SERVICE` promises a port; --all shows everyone's"
         return
+    many = len({lease.host for lease in answer.leases}) > 1
     rows = []
     for lease in answer.leases:
         holder = lease.holder
         service = f"{holder.service}:{holder.instance}" if holder.instance else holder.service
         transport = "" if lease.transport == "tcp" else f"/{lease.transport}"
-        state = ("live" if lease.port in answer.live else "idle") + ("" if lease.token else ", unconfirmed")
-        rows.append([f"{lease.port}{transport}", shown(service), state, kind(lease), shown(holder.worktree)])
+        state = ("live" if lease in answer.live else "idle") + ("" if lease.token else ", unconfirmed")
+        place = shown(f"{lease.host}:{holder.worktree}" if many else holder.worktree)
+        rows.append([f"{lease.port}{transport}", shown(service), state, kind(lease), place])
     yield from table(("PORT", "SERVICE", "STATE", "KIND", "WORKTREE"), rows, right=(0,))
 
 
@@ -40,7 +42,7 @@ def brief_of(answer: Granted) -> Iterator[str]:
             service = (
                 f"{lease.holder.service}:{lease.holder.instance}" if lease.holder.instance else lease.holder.service
             )
-            told.append(f"{shown(service, 40)} {lease.port}" + (" (live)" if lease.port in answer.live else ""))
+            told.append(f"{shown(service, 40)} {lease.port}" + (" (live)" if lease in answer.live else ""))
         more = f" and {len(answer.leases) - _MOST} more" if len(answer.leases) > _MOST else ""
         yield f"Ports of this working tree, promised to nobody else (Portward): {', '.join(told)}{more}."
     else:

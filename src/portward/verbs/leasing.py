@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class Granted(Record):
-    """Leases, in the order asked for; those of `live` ports have a listener now. `remarks` are for people.
+    """Leases, in the order asked for; the ports of those in `live` have a listener on this host now. `remarks` are for people.
 
     `new` are the tokens of those that were granted just now, and not before.
     """
 
     leases: tuple[Lease, ...]
-    live: frozenset[int] = frozenset()
+    live: frozenset[Lease] = frozenset()
     remarks: tuple[str, ...] = ()
     new: frozenset[str] = frozenset()
 
@@ -214,7 +214,7 @@ class Leasing:
     def told(self, leases: Sequence[Lease], remarks: Sequence[str]) -> Granted:
         """Leases as an answer: with which of their ports somebody has now."""
         here_now = [lease for lease in leases if (lease.host, lease.netns) == (self.site.host, self.site.netns)]
-        live = {lease.port for lease in here_now if self._is_busy(lease.port, lease.transport)}
+        live = {lease for lease in here_now if self._is_busy(lease.port, lease.transport)}
         return Granted(
             tuple(leases), frozenset(live), (*remarks, *([self._live.unproved] if self._live.unproved else []))
         )
