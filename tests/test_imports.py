@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.nexus import NEXUS, VARIABLES, free_ports
+
 SOURCE = Path(__file__).parent.parent / "src/portward"
 
 # each room, and what it may import from the house besides itself and the records
@@ -312,12 +314,16 @@ each version of Python. A module takes some 0.3 ms. Who needs more raises the nu
 
 
 @pytest.mark.parametrize("verb", BUDGETS)
-def test_start_up_has_a_budget(verb: str, tmp_path: Path) -> None:
-    """No verb loads more modules than it is granted: start-up is part of every answer, and a count is the same on any machine."""
+def test_start_up_has_a_budget(verb: str, tmp_path: Path, free_port: int) -> None:
+    """No verb loads more modules than it is granted: start-up is part of every answer, and a count is the same on any machine,
+    whoever has the example's own ports there, and however many processes run.
+    """
     words, most_of_ours, most = BUDGETS[verb]
     project = tmp_path / "nexus"
-    shutil.copytree(SOURCE.parent.parent / "examples/nexus", project)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": ""}
+    shutil.copytree(NEXUS, project)
+    first = free_ports(len(VARIABLES), free_port)
+    (project / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": "", "PORTWARD_OWNERS": "proc"}
     loaded = _loaded([verb, *words], environment, project)
     ours = sorted(name for name in loaded if name.partition(".")[0] == "portward")
     assert "portward.ward" in ours
