@@ -322,8 +322,9 @@ def test_what_another_host_has_for_all_is_told_here(store: EtcdStore, tmp_path: 
     assert "  b:/" in listed
     assert run("release", cwd=tmp_path).returncode == 0
     assert len(store.leases(host="b")) == 1
+    _join(store, "c")
     rows = run_json("check", "--fleet", str(free_port), cwd=tmp_path)[0]["ports"]
-    assert [row["lease"]["host"] for row in rows] == ["b"]
+    assert [(row["lease"]["host"], row["lease"]["worktree"]) for row in rows] == [("b", f"b:{tmp_path}")] * 2
 
 
 @pytest.mark.usefixtures("variables")

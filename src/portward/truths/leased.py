@@ -88,7 +88,7 @@ class Leased:
             kept = self._store_at(store)
             site, now = here.site_in(kept, self._environment), self._clock()
             leases = tuple(
-                _as_seen(lease, site.host)
+                as_seen(lease, site.host)
                 for lease in kept.leases(host=site.host, ports=ports)
                 if lease.keeps(site.host, site.netns) and (lease.expires is None or lease.expires > now)
             )
@@ -97,7 +97,7 @@ class Leased:
         return Promises(worktree, leases)
 
 
-def _as_seen(lease: Lease, host: str) -> Lease:
+def as_seen(lease: Lease, host: str) -> Lease:
     """A lease as it is told on a host: the folders of another one are `HOST:FOLDER`, and nobody's here."""
     if lease.host == host:
         return lease

@@ -13,6 +13,7 @@ from portward.arguments import parse_port
 from portward.errors import UsageError
 from portward.model import Endpoint, HostReport, Listener, Reading, Refusal, Skipped, Snapshot, Transport, meet
 from portward.truths.hosts import rows_on
+from portward.truths.leased import as_seen
 from portward.truths.live import holds, is_connection
 from portward.verbs.looking import Query
 from portward.wording import shown
@@ -321,7 +322,7 @@ def _by_host(heard: Heard, now: float) -> dict[str, list[Lease]]:
         if lease.hosts:
             others = (each.host for each in heard.reports if each.host != host and meet(lease.hosts, (each.host,)))
             for other in others:
-                found.setdefault(other, []).append(lease)
+                found.setdefault(other, []).append(as_seen(lease, other))
     return found
 
 
