@@ -34,7 +34,11 @@ def add_lease(parser: Declares) -> None:
         metavar="SCOPE",
         help="host: nobody else here has it; fleet: nobody on any host",
     )
-    parser.add_argument("--on", metavar="HOST,…", help="with --same-port: nobody else has it on these hosts either")
+    parser.add_argument(
+        "--on",
+        metavar="HOSTS",
+        help="with --same-port: nobody else has it on these either; by names or ids, with commas",
+    )
     parser.add_argument("--same-port", action="store_true", help="with --on: the same port on each")
     parser.add_argument(
         "--ttl", type=float, metavar="S", help="until so many seconds from now (default: until released)"
