@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -342,6 +344,8 @@ def test_the_command_leases_one_port_on_several_hosts(store: EtcdStore, tmp_path
         (["--on", "b,nowhere", "--same-port"], "the fleet has no host nowhere"),
         (["--on", "b"], "--on and --same-port go together"),
         (["--same-port"], "--on and --same-port go together"),
+        (["--on", "b,,c", "--same-port"], "'b,,c' is no list of hosts"),
+        (["--on", ",", "--same-port"], "',' is no list of hosts"),
     ):
         done = run("lease", "other", *wrong, cwd=tmp_path)
         assert done.returncode == 2
@@ -353,9 +357,13 @@ def test_the_command_leases_one_port_on_several_hosts(store: EtcdStore, tmp_path
 
 
 def test_a_store_of_one_machine_has_no_fleet(tmp_path: Path) -> None:
-    """It says so, and which store has."""
-    done = run("lease", "lb", "--scope", "fleet", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "is this machine's alone" in done.stderr
+    """It says so, and which store has, also where the extra for that is not installed."""
+    code = "import sys; sys.modules['urllib3'] = None; from portward.cli import main; sys.exit(main(sys.argv[1:]))"
+    for command in ([sys.executable, "-m", "portward"], [sys.executable, "-c", code]):
+        done = subprocess.run(
+            [*command, "lease", "lb", "--scope", "fleet"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 2, done.stderr
+        assert "is this machine's alone" in done.stderr
     with closing(open_store(f"sqlite://{tmp_path}/leases.db")) as own, pytest.raises(UsageError, match="many machines"):
         grant(own, ask("lb", hosts=EVERYWHERE))

@@ -25,7 +25,8 @@ def write_log(error: BaseException) -> str:
     except OSError:
         descriptor, path = tempfile.mkstemp(prefix="portward-bug-", suffix=".log")
     else:
-        _forget(folder)
+        with suppress(OSError):
+            _forget(folder)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"portward {__version__}, Python {sys.version.split()[0]}, {platform.platform()}\n\n")
         file.writelines(traceback.format_exception(error))

@@ -75,7 +75,10 @@ def _hosts(arguments: Arguments) -> tuple[str, ...] | None:
     if arguments.on:
         if arguments.scope == "host":
             raise UsageError("--on is of more hosts than --scope host")
-        return tuple(each for each in arguments.on.split(",") if each)
+        hosts = tuple(arguments.on.split(","))
+        if not all(hosts):
+            raise UsageError(f"{arguments.on!r} is no list of hosts", hint="--on HOST,HOST")
+        return hosts
     return {"host": (), "fleet": EVERYWHERE}.get(arguments.scope or "")
 
 

@@ -90,7 +90,7 @@ class Draft:
             )
         return True
 
-    def _fetch(self, keys: Iterable[str], ports: Iterable[tuple[str, int]] = ()) -> None:
+    def _fetch(self, keys: Iterable[str], ports: Iterable[tuple[str, int]] = (), *, with_claims: bool = False) -> None:
         """Reads keys, and the leases on ports of hosts with those on their neighbours, which are likely to be offered next."""
         spans = {key: _etcd_gateway.span(key) for key in keys if key not in self._read}
         for host, block in {(host, port // _BLOCK) for host, port in ports} - self._blocks:
@@ -99,7 +99,7 @@ class Draft:
             self._blocks.add((host, block))
             self._ranges.add(start)
         claims = self._keys.all_of("f")
-        if ports and claims not in self._ranges:
+        if with_claims and claims not in self._ranges:
             spans[claims] = _etcd_gateway.span(claims, _etcd_gateway.after(claims))
             self._ranges.add(claims)
         wanted = list(spans)
@@ -137,8 +137,8 @@ class Draft:
         return is_there
 
     def look_at(self, offered: Iterable[tuple[str, int]]) -> None:
-        """Reads who has what is offered first, ports of hosts, all at once."""
-        self._fetch((), offered)
+        """Reads who has what is offered first, ports of hosts, and what is claimed of all, at once: before the first grant."""
+        self._fetch((), offered, with_claims=True)
 
     def held(self, request: LeaseRequest) -> list[Lease]:
         """See `Ledger.held`."""

@@ -24,13 +24,14 @@ class Reach:
     """
 
     def __init__(self, store: LeaseStore, site: Site, hosts: Sequence[str]) -> None:
-        from portward.leases import etcd, etcd_host
-
-        if not isinstance(store, etcd.EtcdStore):
+        if not store.is_shared:
             raise UsageError(
                 f"the lease store {store.address} is this machine's alone: no other host keeps to it",
                 hint="PORTWARD_STORE=etcd://… for a fleet",
             )
+        from portward.leases import etcd, etcd_host  # needs an extra
+
+        assert isinstance(store, etcd.EtcdStore)
         self._store = store
         reports = etcd_host.reports(store)
         if tuple(hosts) == EVERYWHERE:
