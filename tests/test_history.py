@@ -119,16 +119,28 @@ def test_who_watches_later_tells_nothing_anew(environment: dict[str, str]) -> No
     assert told(environment) == [("start", 3.0), ("stop", 2.0), ("start", 1.0)]
 
 
+def test_who_is_a_life_behind_tells_nothing_anew(environment: dict[str, str]) -> None:
+    """One of two writes down the whole life of a socket after the other did. What is opened anew by the same process has a life of its own."""
+    first, again = row(SERVER).replace(cookie=7), row(SERVER).replace(cookie=8)
+    life = [Event("start", 1.0, first), Event("stop", 2.0, first)]
+    with history.recording(environment, print) as one, history.recording(environment, print) as two:
+        for event in (*life, Event("start", 3.0, again)):
+            one([event])
+        for event in life:
+            two([event])
+    assert told(environment) == [("start", 3.0), ("stop", 2.0), ("start", 1.0)]
+
+
 def test_two_files_are_the_most(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much two watches write: the latest is there, and the size is bounded. Nothing is written into a file put aside."""
-    monkeypatch.setattr(history, "FULL_BYTES", 3000)
+    monkeypatch.setattr(history, "FULL_BYTES", 4000)
     with history.recording(environment, print) as one, history.recording(environment, print) as two:
         for when in range(100):
             one([Event("start", float(2 * when), row(SERVER))])
             two([Event("stop", float(2 * when + 1), row(SERVER))])
     files = sorted((tmp_path / "portward").iterdir())
     assert [file.name for file in files] == ["history.jsonl", "history.old.jsonl"]
-    assert all(file.stat().st_size < 3000 + 300 for file in files)
+    assert all(file.stat().st_size < 4000 + 300 for file in files)
     whens = [when for _what, when in told(environment)]
     assert whens == [float(when) for when in range(199, 199 - history.SHOWN, -1)]
 

@@ -31,7 +31,8 @@ _user_names: dict[int, str] = {}
 def socket_owners(inodes: Collection[int], among: Collection[int] | None = None) -> tuple[dict[int, list[int]], bool]:
     """Which processes have the sockets of these inodes open: ({inode: pids}, whether some process was hidden from us).
 
-    Every owner of a shared socket is found. A socket that no process has open (its descriptor is in flight in a message,
+    Every owner of a shared socket is found, so the walk never ends early: nothing tells how many there are, and the last
+    process may be one more. A socket that no process has open (its descriptor is in flight in a message,
     it belongs to the kernel, or to a process in a foreign pid namespace) has no entry. Threads that do not share their
     process's descriptors are not looked at; a program that is just being started may still be an owner of what its parent
     has. With `among`, only those processes are looked at.

@@ -33,6 +33,7 @@ SHOWN = 20
 _NAME, _OLD = "history.jsonl", "history.old.jsonl"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _LONGEST_TAIL = 2 * FULL_BYTES
+_BEHIND_SECONDS = 60.0  # at most, between what two see who watch at the same time
 
 
 @contextmanager
@@ -164,11 +165,12 @@ def _entry(row: Listener, what: str, when: float) -> dict[str, Any]:
         "pid": process.pid if process else None,
         "user": row.user or (process.user if process else None),
         "project": row.project,
+        "socket": row.cookie,
     }
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(entry.get(name) for name in ("port", "transport", "address", "netns", "who", "pid"))
+    return tuple(entry.get(name) for name in ("port", "transport", "address", "netns", "who", "pid", "socket"))
 
 
 def _held(entries: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
@@ -181,18 +183,16 @@ def _held(entries: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
 
 
 def _seen(environment: Mapping[str, str], port: int, transport: Transport) -> Iterator[Past]:
-    holds: dict[tuple[Any, ...], bool] = {}
+    told = _Told()
     for entry in _documents(_paths(environment)):
         if entry.get("port") != port or entry.get("transport") != transport or entry.get("netns"):
             continue
         with suppress(LookupError, TypeError, ValueError):
-            if entry["by"] == "watch":
-                key, now = _key(entry), entry["what"] != "stop"
-                if holds.get(key) is now:
-                    continue  # several watched at the same time: the first has told it
-                holds[key] = now
+            when = _moment(entry["time"])
+            if entry["by"] == "watch" and not told.is_new(entry, when):
+                continue
             yield Past(
-                _moment(entry["time"]),
+                when,
                 str(entry["what"]),
                 str(entry["by"]),
                 shown(str(entry["who"])),
@@ -201,6 +201,23 @@ def _seen(environment: Mapping[str, str], port: int, transport: Transport) -> It
                 entry.get("user"),
                 entry.get("project"),
             )
+
+
+class _Told:
+    """What is told already, where several watched at the same time: each writes down what it sees, the slower one behind the other."""
+
+    def __init__(self) -> None:
+        self._holds: dict[tuple[Any, ...], tuple[bool, float]] = {}
+
+    def is_new(self, entry: Mapping[str, Any], when: float) -> bool:
+        """Whether an entry tells what those before it have not. Raises as a look at what makes no sense does."""
+        key, now = _key(entry), entry["what"] != "stop"
+        if key in self._holds:
+            held, since = self._holds[key]
+            if held is now or (now and entry.get("socket") and when - since < _BEHIND_SECONDS):
+                return False  # a socket that has ended does not begin again
+        self._holds[key] = now, when
+        return True
 
 
 def _stopped(environment: Mapping[str, str], port: int, transport: Transport) -> Iterator[Past]:
