@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# of the tests, which wait for others half of their time
+WORKERS ?= 4
 
 .PHONY: help demo test lint pytest soak bench bench-plots bench-leases bench-fleet docs pictures clean
 .DEFAULT_GOAL := help
@@ -32,13 +34,13 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
 
 soak: export PORTWARD_SOAK = 1
 soak: export PORTWARD_EXAMPLES ?= 5000
 soak: export PORTWARD_FUZZ_SECONDS ?= 600
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --timeout=0 $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --timeout=0 $(PYTEST)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
