@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from zlib import crc32
 
 from portward.errors import Unavailable
 
@@ -23,14 +21,22 @@ class Generated:
     def __init__(self, folder: str, root: str) -> None:
         self._folder = folder
         self._root = root
-        name = f"{os.path.basename(root) or 'root'}-{crc32(os.fsencode(root)):08x}.yaml"
-        self.path = os.path.join(folder, name)
+
+    @property
+    def path(self) -> str:
+        """The file, whether it is there or not."""
+        from zlib import crc32
+
+        name = f"{os.path.basename(self._root) or 'root'}-{crc32(os.fsencode(self._root)):08x}.yaml"
+        return os.path.join(self._folder, name)
 
     def write(self, text: str) -> None:
         """Puts the text into the file, at once or not at all. Raises Unavailable where the system refuses.
 
         Files of working trees that are gone are taken away: they would only become more.
         """
+        from contextlib import suppress
+
         with suppress(OSError, UnicodeDecodeError), open(self.path, encoding="utf-8") as file:
             if file.read() == text:
                 return
@@ -50,6 +56,8 @@ class Generated:
             ) from error
 
     def _tidy(self) -> None:
+        from contextlib import suppress
+
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
             with suppress(OSError, UnicodeDecodeError):
@@ -60,6 +68,8 @@ class Generated:
 
     def remove(self) -> None:
         """Takes the file away, if there is one and the system lets us."""
+        from contextlib import suppress
+
         with suppress(OSError):
             os.unlink(self.path)
 

@@ -17,7 +17,6 @@ _FORWARDERS = {
     "conmon": "podman", "rootlessport": "podman", "containers-rootlessport": "podman", "slirp4netns": "podman",
     "pasta": "podman", "pasta.avx2": "podman",
 }  # fmt: skip
-_IN_URL = r"(://[^\s:/@]*:)[^\s/@]+@"
 _QUOTED = frozenset(" \"'$`\\|&;<>()*?")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _LONGEST_COMMAND = 60
@@ -46,13 +45,20 @@ def shown(text: str, longest: int = 200) -> str:
     if len(text) <= longest and text.isprintable() and "://" not in text:
         return text
     if "://" in text:
-        import re
-
-        text = re.sub(_IN_URL, r"\1***@", text)
+        first, *urls = text.split("://")
+        text = "://".join([first, *map(_without_password, urls)])
     text = text[: longest + 1]
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _without_password(url: str) -> str:
+    """What follows "://", up to the next one: "me:secret@host/x" is "me:***@host/x" (RFC 3986, 3.2.1)."""
+    authority = url.split(None, 1)[0].partition("/")[0] if url[:1].strip() else ""
+    user, _, rest = authority.partition(":")
+    password = rest.rpartition("@")[0]
+    return f"{user}:***{url[len(user) + 1 + len(password) :]}" if password and "@" not in user else url
 
 
 def age(seconds: float) -> str:
