@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
-from portward.model import ANY, LAST_PORT, Endpoint, Transport
-from portward.sockets.bind import ephemeral_range, refusal
+from portward.model import ANY, Endpoint, Transport
+from portward.sockets.bind import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +40,9 @@ for _number, _default in (
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
+_TESTED = range(
+    15008, 20000
+)  # in no range that Portward allocates from by default, and below what systems give to connections
 _WORKERS = 16  # of pytest-xdist that are kept apart
 
 CHILD_START = """
@@ -149,10 +152,9 @@ def spare_port(free_port: int) -> int:
 
 def _pick_port() -> int:
     """A port that is free everywhere, and that no connection and no other worker of this run takes meanwhile."""
-    last = ephemeral_range().low if ephemeral_range().low > 24000 else LAST_PORT
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     for _attempt in range(1000):
-        port = random.randrange(20000, last) // _WORKERS * _WORKERS + worker % _WORKERS
+        port = random.choice(_TESTED) // _WORKERS * _WORKERS + worker % _WORKERS
         if all(refusal(Endpoint(ANY, port, transport)) is None for transport in Transport):
             return port
     raise AssertionError("no free port found")
