@@ -114,6 +114,10 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
         "does not speak TLS",
     ),
     "stuck": ({"speech": Speech("http", timed_out=True, seconds=5.0)}, "says nothing within 5 s"),
+    "another program of the project": (
+        {"declared": Declared("api", "mine", runs=False)},
+        "not api that answers on 5000, but python3 41287, which was started in this project's folder",
+    ),
     "stranger": ({"declared": Declared("api", "stranger", compose=True)}, "not api that answers"),
     "not redis": (
         {
@@ -180,7 +184,7 @@ def test_cause(name: str) -> None:
     answer = examine(evidence(**known))
     assert re.search(expected, answer.cause or ""), answer
     assert answer.fixes
-    assert answer.reachable is (name in ("family", "stranger", "not redis"))
+    assert answer.reachable is (name in ("family", "stranger", "another program of the project", "not redis"))
 
 
 HOMES = st.sampled_from(["", "docker:x", "lab", None])

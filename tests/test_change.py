@@ -370,7 +370,7 @@ def test_a_port_of_the_same_service_that_moves_along_is_told(
     assert main(["-C", str(tmp_path), "set", "web=28081"]) == 0
     told = capsys.readouterr().err
     assert "web:81 moves too, from 28080 to 28081" in told
-    assert "web publishes more: web:82 stay as they are" in told
+    assert "web publishes more: web:82 stays as it is" in told
     assert main(["-C", str(tmp_path), "services"]) == 0
     assert "[::1]:28080" in capsys.readouterr().out
 
@@ -392,3 +392,30 @@ def test_a_conflict_in_one_variable_is_not_resolved(tmp_path: Path, capsys: pyte
     assert status == 1
     assert any(words in document["error"]["message"] for words in ("is published by", "it would have to be"))
     assert (tmp_path / ".env").read_text() == "P=28080\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "moved", "with_container"),
+    [
+        ("", ["compose.yaml"], ["api/settings.py", "compose.yaml", "compose.yaml"]),
+        (
+            "environment: {QDRANT_PORT: 6333}",
+            ["api/settings.py", "compose.yaml"],
+            ["api/settings.py", *["compose.yaml"] * 3],
+        ),
+    ],
+)
+def test_the_port_of_another_service_in_the_code_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], environment: str, moved: list[str], with_container: list[str]
+) -> None:
+    """A default that the container reads is the other's port inside: it is named, and moves with that one. Else it is the host's."""
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  api: {{build: ./api, {environment}}}\n  qdrant: {{image: qdrant/qdrant, ports: ['6333:6333']}}\n"
+    )
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/settings.py").write_text('import os\nQDRANT_PORT = int(os.getenv("QDRANT_PORT") or 6333)\n')
+    _, document = _json(capsys, "-C", tmp_path, "set", "qdrant=6433")
+    assert [row["path"] for row in document["changes"]] == moved
+    assert ["api/settings.py" in row["path"] for row in document["unchanged"]].count(True) == (not environment)
+    _, document = _json(capsys, "-C", tmp_path, "set", "qdrant=6433", "--container")
+    assert [row["path"] for row in document["changes"]] == with_container

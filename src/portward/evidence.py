@@ -188,12 +188,14 @@ class Ruleset(Record):
 class Declared(Record):
     """What the project says of the target: the service that publishes the port there, and whose the port is now.
 
-    `whose` is that of `portward verify`: mine, other-worktree, other-project, stranger or nobody. `exists` tells whether the
-    service has a container, None where the engine was not asked or the service needs none.
+    `whose` is that of `portward verify`: mine, other-worktree, other-project, stranger or nobody. `runs` tells whether what has the
+    port is the service, as `portward check` judges it. `exists` tells whether the service has a container, None where the engine
+    was not asked or the service needs none.
     """
 
     service: str
     whose: str = "nobody"
+    runs: bool = True
     compose: bool = False
     exists: bool | None = None
     project: str | None = None

@@ -19,7 +19,7 @@ def check(evidence: Evidence) -> Iterator[Step]:
         return
     service = shown(declared.service)
     if evidence.reached:
-        if declared.whose == "mine":
+        if declared.whose == "mine" and declared.runs:
             yield Step(NAME, True, f"{port} is {service}'s, and this checkout's own answers there")
         return
     here = {door.home for door in evidence.doors}

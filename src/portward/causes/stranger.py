@@ -29,12 +29,13 @@ def check(evidence: Evidence) -> Iterator[Step]:
 
 def _by_project(evidence: Evidence) -> Iterator[Step]:
     declared, door = evidence.declared, evidence.door
-    if declared is None or declared.whose not in _WHOSE or door is None:
+    if declared is None or door is None or (declared.whose not in _WHOSE and declared.runs):
         return
     rows = evidence.serving(door)
     who = brief(rows[0]) if rows else "somebody"
     service, port = shown(declared.service), evidence.target.port
-    cause = f"it is not {service} that answers on {port}, but {who}, of {_WHOSE[declared.whose]}"
+    whose = f"of {_WHOSE[declared.whose]}" if declared.runs else "which was started in this project's folder"
+    cause = f"it is not {service} that answers on {port}, but {who}, {whose}"
     move = Fix(f"move {service} to a free port", "portward resolve --write", True)
     yield Step(NAME, False, f"{who} has {port}", cause, (move, *(fix for row in rows for fix in stops(row))))
 

@@ -7,8 +7,9 @@ URL, the folder or `env_file` that the container reads, the number itself, and a
 holds it (`REACT_APP_API_URL` asks for an API).
 
 A default in code is the container's where the container reads it: the file is in the service's own folder and Compose gives the
-variable no value. Where it gives one, the default counts on bare metal alone, and is the host's. Where the files tell
-neither, the side stays unknown, and `why` says so.
+variable no value. Where it gives one, the default counts on bare metal alone, and is the host's. A variable that speaks of another
+service (`QDRANT_PORT` in the folder of `api`) has that one's port, on the same side. Where the files tell neither, the side stays
+unknown, and `why` says so.
 """
 
 from __future__ import annotations
@@ -186,10 +187,9 @@ class _Linker:
         if spec.origin in _OWN_COMMANDS and not self._entry_of_target(service, target):
             self._doubt(None, spec, "no port of its container is this one", service)
             return
-        if spec.variables and not self._entry_of_target(service, target):
-            words = _meaning(spec)
-            other = self._called(words, [entry for entry in self._with_target(target) if entry.service is not service])
-            if words and other is not None:
+        if not self._entry_of_target(service, target):
+            other = self._of_another(spec, self._with_target(target), [service])
+            if other is not None:
                 self._join(other, spec, Side.CONTAINER, f"the words of {spec.variables[0]}")
                 return
         self._join(self._container_entry(service, target), spec, Side.CONTAINER, "the container's own")
@@ -290,18 +290,27 @@ class _Linker:
         by_target = [entry for service in owners if (entry := self._entry_of_target(service, _as_port(spec)))]
         by_number = [entry for entry in self._with_host_port(spec.number) if entry.service in owners]
         if self._is_read(spec, owners):
+            other = self._of_another(spec, self._with_target(_as_port(spec)), owners)
             if by_target:
                 self._join(by_target[0], spec, Side.CONTAINER, "the container reads it")
+            elif other is not None:
+                self._join(other, spec, Side.CONTAINER, f"the container reads it, by the words of {spec.variables[0]}")
             else:
                 self._doubt(None, spec, "the container reads it, but has no such port", owners[0])
-        elif by_number and spec.variables and spec.origin not in _COMMAND_LINES:
-            self._join(by_number[0], spec, Side.HOST, f"read on bare metal alone: Compose sets {spec.variables[0]}")
+        elif spec.variables and spec.origin not in _COMMAND_LINES and (bare := self._on_bare_metal(spec, owners)):
+            self._join(bare, spec, Side.HOST, f"read on bare metal alone: Compose sets {spec.variables[0]}")
         elif by_number and not by_target:
             self._join(by_number[0], spec, Side.HOST, "the published port of its folder's service")
         elif by_target:
             self._doubt(by_target[0], spec, "it may be the host's or the container's")
         else:
             self._doubt(None, spec, "no port of its service is this one", owners[0])
+
+    def _on_bare_metal(self, spec: PortSpec, owners: Sequence[Service]) -> _Entry | None:
+        """The published port that a default is, where no container reads it: of its folder's service, or of the one that it speaks of."""
+        equal = self._with_host_port(spec.number)
+        own = next((entry for entry in equal if entry.service in owners), None)
+        return own or self._of_another(spec, equal, owners)
 
     def _at_large(self, spec: PortSpec) -> None:
         """A file that belongs to no service: run on this machine."""
@@ -371,6 +380,11 @@ class _Linker:
         if len(entries) == 1:
             return entries[0]
         return self._called(_meaning(spec), entries) if entries else None
+
+    def _of_another(self, spec: PortSpec, entries: Sequence[_Entry], than: Collection[Service]) -> _Entry | None:
+        """The entry of another service that the variable speaks of: `QDRANT_PORT` in the folder of the one that asks it."""
+        words = _meaning(spec) if spec.variables else set()
+        return self._called(words, [entry for entry in entries if entry.service not in than]) if words else None
 
     def _called(self, words: set[str], entries: Sequence[_Entry]) -> _Entry | None:
         """The entry of the one service that the words, or their synonyms, speak of; its first where several are in question."""

@@ -41,7 +41,8 @@ def set_ports(
         if others and wish.target is None:
             ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-            remarks.append(f"{wish.service} publishes more: {ports}{more} stay as they are")
+            stay = "stays as it is" if len(others) == 1 else "stay as they are"
+            remarks.append(f"{wish.service} publishes more: {ports}{more} {stay}")
         remarks += _again(link, others) if wish.target is not None else ()
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks, shown=shown)
 

@@ -269,7 +269,8 @@ class Examining:
         compose = spec.origin == "compose"
         unreached = any(each.what.startswith("container engine") for each in scene.skipped)
         exists = any(is_called(each, spec.service, self._project) for each in scene.containers)
-        return Declared(spec.service, verified.whose, compose, None if unreached else exists, self._project.name)
+        runs = verified.whose != "mine" or any(row.service == spec.service for row in verified.listeners)
+        return Declared(spec.service, verified.whose, runs, compose, None if unreached else exists, self._project.name)
 
     def _publisher(self, target: Aim) -> PortSpec | None:
         assert self._project is not None
