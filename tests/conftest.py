@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
-from portward.model import ANY, Endpoint, Transport
-from portward.sockets.bind import refusal
+from tests.ports import free_ports, give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,11 +37,6 @@ for _number, _default in (
 ):
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
-
-_TESTED = range(
-    15008, 20000
-)  # in no range that Portward allocates from by default, and below what systems give to connections
-_WORKERS = 16  # of pytest-xdist that are kept apart
 
 CHILD_START = """
 import json, os, socket, sys
@@ -112,7 +105,7 @@ def listen() -> Iterator[Listen]:
                 made.setsockopt(socket.SOL_SOCKET, option, 1)
             if v6only is not None:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-            made.bind((address, port or _pick_port()))
+            made.bind((address, port or free_ports()))
             if listening and not udp:
                 made.listen()
             return made
@@ -138,26 +131,23 @@ def port_of(held: socket.socket) -> int:
     return port
 
 
+@pytest.fixture(autouse=True)
+def _ports() -> Iterator[None]:
+    """What a test takes of `tests.ports` is given back at its end."""
+    yield
+    give_back()
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody has, TCP and UDP, on all addresses."""
-    return _pick_port()
+    return free_ports()
 
 
 @pytest.fixture
-def spare_port(free_port: int) -> int:
+def spare_port() -> int:
     """Another such port."""
-    return next(port for port in iter(_pick_port, 0) if port != free_port)
-
-
-def _pick_port() -> int:
-    """A port that is free everywhere, and that no connection and no other worker of this run takes meanwhile."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for _attempt in range(1000):
-        port = random.choice(_TESTED) // _WORKERS * _WORKERS + worker % _WORKERS
-        if all(refusal(Endpoint(ANY, port, transport)) is None for transport in Transport):
-            return port
-    raise AssertionError("no free port found")
+    return free_ports()
 
 
 class Child:

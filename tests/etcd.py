@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from portward.leases._etcd_gateway import Access, Gateway
-from tests.conftest import _pick_port, need
+from tests.conftest import need
+from tests.ports import kept_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,9 +41,7 @@ class Cluster:
         self._options = options
         self._scheme = scheme
         self._files: dict[str, str | None] = {}
-        ports: list[int] = []
-        while len(ports) < 2 * size:
-            ports += [port for port in [_pick_port()] if port not in ports]
+        ports = [kept_port() for _ in range(2 * size)]
         self.ports, self._peers = ports[:size], ports[size:]
         self._members: list[subprocess.Popen[bytes] | None] = [None] * size
         for number in range(size):

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from portward.model import ANY, Endpoint, Transport
-from portward.sockets.bind import refusal
 from tests.engine import IMAGE, Answer, Docker
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,23 +90,12 @@ def published(answer: Answer) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 @contextmanager
-def stack(docker: Docker, folder: Path, free_port: int) -> Iterator[Stack]:
+def stack(docker: Docker, folder: Path) -> Iterator[Stack]:
     """A copy of the example in a new folder that is not started yet. Removed in the end."""
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     ports = {variable: first + step for step, variable in enumerate(VARIABLES)}
     made = Stack(docker, folder, ports, f"nexus-{secrets.token_hex(4)}")
     try:
         yield made
     finally:
         made.compose("down", "--volumes", "--timeout", "0")
-
-
-def is_free(first: int, count: int) -> bool:
-    """Whether nobody has any of these ports, TCP and UDP."""
-    ports = range(first, first + count)
-    return not any(refusal(Endpoint(ANY, port, transport)) for port in ports for transport in Transport)
-
-
-def free_ports(count: int, free_port: int) -> int:
-    """The first of so many free neighbours, from a free port on."""
-    return next(first for first in range(free_port, free_port + 1000) if is_free(first, count))

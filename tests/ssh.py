@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.conftest import _pick_port, need
+from tests.conftest import need
+from tests.ports import kept_port
 
 ROOT = Path(__file__).parent.parent
 STARTS_WITHIN = 60.0
@@ -42,7 +43,7 @@ class Sshd:
     def _started(self) -> subprocess.Popen[bytes]:
         """The server, on a port that nobody took before it."""
         for _try in range(20):
-            self.port = _pick_port()
+            self.port = kept_port()
             (self.folder / "sshd.conf").write_text(
                 f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\n"
                 f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"

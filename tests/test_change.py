@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward.cli import main
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +74,9 @@ def test_set_shows_and_then_writes(nexus: Path, capsys: pytest.CaptureFixture[st
     assert _json(capsys, "-C", nexus, "undo")[0] == 1
 
 
-def test_resolve_moves_what_is_taken(
-    nexus: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
-) -> None:
+def test_resolve_moves_what_is_taken(nexus: Path, listen: Listen, capsys: pytest.CaptureFixture[str]) -> None:
     """With a stranger on a port, resolve moves just that service, into its own range, and the check is clean then."""
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     ports = {name: first + step for step, name in enumerate(VARIABLES)}
     (nexus / ".env").write_text("".join(f"{name}={port}\n" for name, port in ports.items()))
     listen(port=ports["PORT"])
@@ -314,13 +313,11 @@ def test_a_range_is_told_to_move_as_a_whole(tmp_path: Path, capsys: pytest.Captu
         assert hint in capsys.readouterr().err
 
 
-def test_resolve_moves_a_range_as_a_whole(
-    tmp_path: Path, listen: Listen, capsys: pytest.CaptureFixture[str], free_port: int
-) -> None:
+def test_resolve_moves_a_range_as_a_whole(tmp_path: Path, listen: Listen, capsys: pytest.CaptureFixture[str]) -> None:
     """One of its ports is taken: it moves to as many free neighbours, so that no port of it is in the way."""
-    low = free_port - 1
+    low = free_ports(4)
     (tmp_path / "compose.yaml").write_text(f'services: {{a: {{image: x, ports: ["{low}-{low + 3}:8000-8003"]}}}}\n')
-    listen(port=free_port)
+    listen(port=low + 1)
     status, document = _json(capsys, "-C", tmp_path, "resolve", "--write")
     assert (status, document["written"]) == (0, True)
     assert [change["service"] for change in document["changes"]] == ["a"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engine import REAL, Docker
-from tests.nexus import Stack, free_ports, stack
+from tests.nexus import Stack, stack
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def nexus(tmp_path: Path, free_port: int) -> Iterator[Stack]:
+def nexus(tmp_path: Path) -> Iterator[Stack]:
     """A nexus stack that is not started yet. Removed in the end."""
-    with stack(Docker.of(REAL), tmp_path / "nexus", free_port) as made:
+    with stack(Docker.of(REAL), tmp_path / "nexus") as made:
         yield made
 
 
@@ -30,7 +31,7 @@ def _config(nexus: Stack) -> dict[str, Any]:
 
 def test_the_moved_backend_answers(nexus: Stack) -> None:
     """From the host on the new port, from its neighbour on the old name and number; Compose agrees with every file."""
-    port = free_ports(1, max(nexus.ports.values()) + 1)
+    port = free_ports()
     before = _config(nexus)
     answer = nexus.portward("set", f"backend={port}", "--write")
     assert (answer.status, answer.document["written"]) == (0, True), answer.text

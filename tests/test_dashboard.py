@@ -25,7 +25,8 @@ from portward.sockets import open_reader
 from portward.verbs.watching import Lookout
 from tests.conftest import unmet
 from tests.dashboard import Dashboard, dashboard
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def project(tmp_path: Path, free_port: int) -> Path:
+def project(tmp_path: Path) -> Path:
     """The worked example on ports of its own."""
     folder = tmp_path / "nexus"
     shutil.copytree(NEXUS, folder)
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     (folder / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
     (folder / ".git").mkdir()
     return folder

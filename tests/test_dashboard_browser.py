@@ -24,7 +24,8 @@ from portward.leases.etcd import store_at
 from portward.model import EVERYWHERE, Endpoint, Holder, Listener, Site, State
 from tests.conftest import need, need_root
 from tests.dashboard import Dashboard, dashboard
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,11 +54,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def served(tmp_path: Path, free_port: int) -> Iterator[Dashboard]:
+def served(tmp_path: Path) -> Iterator[Dashboard]:
     """The dashboard of the worked example, on ports of its own."""
     folder = tmp_path / "nexus"
     shutil.copytree(NEXUS, folder)
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     (folder / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
     with dashboard(folder) as started:
         yield started
@@ -228,9 +229,9 @@ def test_a_holder_is_stopped(page: Page, served: Dashboard, spare_port: int, spa
     page.get_by_text("Nothing that listens matches").wait_for()
 
 
-def test_a_click_is_not_lost_while_others_come(page: Page, free_port: int, spawn: Spawn) -> None:
+def test_a_click_is_not_lost_while_others_come(page: Page, spawn: Spawn) -> None:
     """A row above and one below appear between pressing the button and letting it go; the keyboard's place stays too."""
-    here = free_ports(3, free_port + len(VARIABLES)) + 1
+    here = free_ports(3) + 1
     spawn(HOLD, here)
     page.fill("#search", os.path.commonprefix([str(here - 1), str(here + 1)]))  # noqa: RUF071 (of digits, not of paths)
     row = page.get_by_role("button", name=re.compile(rf"^{here},"))

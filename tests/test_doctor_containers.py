@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import need
 from tests.doctor import Net, blames, is_well, network
 from tests.engine import IMAGE, NO_PROXY, REAL, Docker, wait_for
-from tests.nexus import free_ports
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,9 +87,9 @@ def test_not_published(docker: Docker, free_port: int) -> None:
     blames(answer, f"{name} listens on {free_port}, but does not publish it: EXPOSE alone")
 
 
-def test_own_port_asked_on_the_host(docker: Docker, free_port: int) -> None:
+def test_own_port_asked_on_the_host(docker: Docker) -> None:
     """The container's own port is asked for where the host has it as another."""
-    first = free_ports(2, free_port)
+    first = free_ports(2)
     server = ("httpd", "-f", "-p", str(first), "-h", "/www")
     with docker.container("--publish", f"{first + 1}:{first}", command=server) as name:
         answer = docker.portward("doctor", f"127.0.0.1:{first}")

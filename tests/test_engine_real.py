@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import need_root
 from tests.engine import IMAGE, NO_PROXY, REAL, Docker, clean_environment, portward, wait_for
-from tests.nexus import ON_LOOPBACK, VARIABLES, Stack, free_ports, is_free, published, stack
+from tests.nexus import ON_LOOPBACK, VARIABLES, Stack, published, stack
+from tests.ports import free_ports, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,9 +132,9 @@ def test_port_chosen_by_the_engine(either: Docker) -> None:
     assert {(row["port"], row["container"]["target"]) for row in rows} == {(port, 80)}
 
 
-def test_range(either: Docker, free_port: int) -> None:
+def test_range(either: Docker) -> None:
     """Each port of a range has its own target."""
-    first = free_ports(3, free_port)
+    first = free_ports(3)
     with either.container("--publish", f"{first}-{first + 2}:7000-7002") as name:
         rows = rows_of(either.portward("ls", f"{first}-{first + 2}"), name)
     pairs = {(row["port"], row["container"]["target"]) for row in rows}
@@ -187,7 +188,7 @@ def test_host_network(docker: Docker, free_port: int) -> None:
     """On the host's network nothing is published: the process's control group names the container."""
     server = ["httpd", "-f", "-p", str(free_port), "-h", "/www"]
     with docker.container("--network", "host", command=server) as name:
-        wait_for(lambda: not is_free(free_port, 1))
+        wait_for(lambda: not is_free(free_port))
         rows = rows_of(docker.portward("ls", str(free_port)), name)
         found = docker.portward("who", str(free_port)).document["ports"][0]
     assert {row["container"]["target"] for row in rows} == {free_port}
@@ -242,9 +243,9 @@ def as_nobody(docker: Docker, groups: str, *words: str) -> Answer:
 
 
 @pytest.fixture
-def nexus(docker: Docker, tmp_path: Path, free_port: int) -> Iterator[Stack]:
+def nexus(docker: Docker, tmp_path: Path) -> Iterator[Stack]:
     """A nexus stack that is not started yet. Removed in the end."""
-    with stack(docker, tmp_path / "nexus", free_port) as made:
+    with stack(docker, tmp_path / "nexus") as made:
         yield made
 
 
@@ -337,7 +338,7 @@ def test_stranger_on_a_port_of_nexus(nexus: Stack, tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     ) as stranger:
         try:
-            wait_for(lambda: not is_free(port, 1))
+            wait_for(lambda: not is_free(port))
             answer = nexus.portward("check")
         finally:
             stranger.kill()

@@ -21,6 +21,7 @@ from portward.leases import _etcd_fleet, etcd_host, here, open_store
 from portward.leases.etcd import EtcdStore, store_at
 from portward.model import EVERYWHERE, Endpoint, Holder, LeaseKind, Listener, Site, State
 from tests.command import run, run_json
+from tests.ports import free_ports
 from tests.test_host_agent import Agent, until
 from tests.test_leases_contract import HERE, NOW, always, ask, grant, holder, ports_of
 
@@ -330,16 +331,17 @@ def test_what_another_host_has_for_all_is_told_here(store: EtcdStore, tmp_path: 
 
 
 @pytest.mark.usefixtures("variables")
-def test_the_command_leases_one_port_on_several_hosts(store: EtcdStore, tmp_path: Path, free_port: int) -> None:
+def test_the_command_leases_one_port_on_several_hosts(store: EtcdStore, tmp_path: Path) -> None:
     """By names or ids; free on each by its own word; a host that is not known or not heard is refused by name."""
-    _join(store, "b", free_port)
-    _join(store, "c", free_port + 1)
-    words = ["lease", "job", "--on", "b.example,c", "--same-port", "--range", f"{free_port}-{free_port + 5}"]
+    first = free_ports(6)
+    _join(store, "b", first)
+    _join(store, "c", first + 1)
+    words = ["lease", "job", "--on", "b.example,c", "--same-port", "--range", f"{first}-{first + 5}"]
     document, status = run_json(*words, cwd=tmp_path)
     assert status == 0, document
     (lease,) = document["leases"]
     assert lease["hosts"] == ["b", "c"]
-    assert lease["port"] > free_port + 1
+    assert lease["port"] > first + 1
     for wrong, told in (
         (["--on", "b,nowhere", "--same-port"], "the fleet has no host nowhere"),
         (["--on", "b"], "--on and --same-port go together"),

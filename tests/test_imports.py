@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 SOURCE = Path(__file__).parent.parent / "src/portward"
 
@@ -314,14 +315,14 @@ each version of Python. A module takes some 0.3 ms. Who needs more raises the nu
 
 
 @pytest.mark.parametrize("verb", BUDGETS)
-def test_start_up_has_a_budget(verb: str, tmp_path: Path, free_port: int) -> None:
+def test_start_up_has_a_budget(verb: str, tmp_path: Path) -> None:
     """No verb loads more modules than it is granted: start-up is part of every answer, and a count is the same on any machine,
     whoever has the example's own ports there, and however many processes run.
     """
     words, most_of_ours, most = BUDGETS[verb]
     project = tmp_path / "nexus"
     shutil.copytree(NEXUS, project)
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     (project / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": "", "PORTWARD_OWNERS": "proc"}
     loaded = _loaded([verb, *words], environment, project)

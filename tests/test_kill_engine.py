@@ -184,30 +184,30 @@ def test_where_the_engine_cannot_be_asked(docker: Docker, free_port: int, tmp_pa
             assert (running(docker, name), _answers(free_port)) == (True, True)
 
 
-def test_a_compose_service(docker: Docker, free_port: int, tmp_path: Path) -> None:
+def test_a_compose_service(docker: Docker, free_port: int, spare_port: int, tmp_path: Path) -> None:
     """--mine: the service of this checkout is stopped by name and stays so; the same project elsewhere is left alone."""
     folder, copy = tmp_path / "here", tmp_path / "there"
     project = f"shop-{secrets.token_hex(4)}"
     service = {"image": IMAGE, "pull_policy": "never", "command": POLITE, "restart": "always"}
-    for place, port in ((folder, free_port), (copy, free_port + 16)):
+    for place, port in ((folder, free_port), (copy, spare_port)):
         place.mkdir()
         services = {"web": {**service, "ports": [f"{port}:80"]}, "beside": service}
         (place / "compose.yaml").write_text(json.dumps({"services": services}))
     try:
         docker.compose("--project-name", project, "up", "--detach", folder=folder)
         docker.compose("--project-name", f"{project}-copy", "up", "--detach", folder=copy)
-        wait_for(lambda: _answers(free_port) and _answers(free_port + 16))
-        words = ["kill", str(free_port), str(free_port + 16), "--mine", "--yes", "--reason", "a test"]
+        wait_for(lambda: _answers(free_port) and _answers(spare_port))
+        words = ["kill", str(free_port), str(spare_port), "--mine", "--yes", "--reason", "a test"]
         answer = docker.portward(*words, folder=folder, XDG_STATE_HOME=str(tmp_path), COMPOSE_PROJECT_NAME=project)
         (stopped,) = answer.document["stopped"]
         (refused,) = answer.document["refused"]
         assert (answer.status, stopped["port"]) == (1, free_port)
         assert f"(service web of {project})" in stopped["what"]
-        assert (refused["port"], refused["why"]) == (free_port + 16, "it is not of this project")
+        assert (refused["port"], refused["why"]) == (spare_port, "it is not of this project")
         states = docker.compose("--project-name", project, "ps", "--all", "--format", "json", folder=folder)
         named = {row["Service"]: row["State"] for row in map(json.loads, states.splitlines())}
         assert named == {"web": "exited", "beside": "running"}
-        assert (_answers(free_port), _answers(free_port + 16)) == (False, True)
+        assert (_answers(free_port), _answers(spare_port)) == (False, True)
     finally:
         docker.compose("--project-name", project, "down", "--timeout", "0", folder=folder)
         docker.compose("--project-name", f"{project}-copy", "down", "--timeout", "0", folder=copy)

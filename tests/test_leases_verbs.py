@@ -16,7 +16,8 @@ from portward.model import Endpoint, Listener, Process, State
 from portward.verbs.ownership import whose
 from portward.workspace import Checkout
 from tests.conftest import need
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tree(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The worked example as a git repository on ports of its own, with a store of its own and no engine."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
@@ -33,7 +34,7 @@ def tree(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Pat
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "nexus"
     subprocess.run(["cp", "-r", str(NEXUS), str(folder)], check=True)
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     (folder / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
     _git(folder, "init", "--quiet")
     _git(folder, "add", "--force", ".")
@@ -136,10 +137,10 @@ def test_release_and_leases(tree: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("name", ["CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_BASE"])
 def test_conventions_of_others_come_first(
-    tree: Path, name: str, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tree: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worktree's host that gives a block of ports is honoured: service by service from its first."""
-    base = free_ports(3, free_port + 40)
+    base = free_ports(3)
     monkeypatch.setenv(name, str(base))
     assert _ports(capsys, tree, "frontend", "backend") == [base, base + 1]
 
@@ -149,10 +150,10 @@ DECIDING = ("--prefer", "PORT", "CONDUCTOR_PORT", "EMDASH_PORT", "SUPERSET_PORT_
 
 @pytest.mark.parametrize("known", [False, True], ids=["first lease", "leased before"])
 def test_the_strongest_word_decides(
-    tree: Path, known: bool, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tree: Path, known: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A flag, `PORT`, a worktree's host, a pin, in this order; then the lease there is, and the file's own port. Each again the same."""
-    first = free_ports(len(DECIDING) * 10, free_port + 40)
+    first = free_ports(len(DECIDING) * 10)
     said = {word: first + 10 * place for place, word in enumerate(DECIDING)}
     if known:
         assert _ports(capsys, tree, "backend") == [_declared(tree)["PORT"]]
@@ -201,10 +202,10 @@ def test_a_plain_port_is_for_the_service_that_reads_it(
 
 
 def test_services_share_a_block(
-    tree: Path, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Asked for one by one, each service has a port of the block, as long as there is one, and keeps it."""
-    base = free_ports(10, free_port + 40)
+    base = free_ports(10)
     monkeypatch.setenv("CONDUCTOR_PORT", str(base))
     names = [f"job{number}" for number in range(11)]
     ports = [_ports(capsys, tree, name)[0] for name in names]
@@ -214,9 +215,9 @@ def test_services_share_a_block(
     assert [_ports(capsys, tree, name)[0] for name in names[1:10]] == ports[1:10]
 
 
-def test_a_range_moves_what_is_outside(tree: Path, free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_range_moves_what_is_outside(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A lease that was granted elsewhere is given back for one in the range; one that is in it stays."""
-    first = free_ports(4, free_port + 40)
+    first = free_ports(4)
     wanted = ("batch", "--range", f"{first}-{first + 3}", "--count", "2")
     before = _ports(capsys, tree, "batch")
     inside = _ports(capsys, tree, *wanted)

@@ -17,7 +17,7 @@ from portward.model import LeaseKind, PortRange, Reading, Transport
 from portward.sockets import bind
 from portward.ward import Portward
 from tests.conftest import need, need_root, run_code
-from tests.nexus import free_ports
+from tests.ports import free_ports
 from tests.test_bind import refusing_sockets
 from tests.test_containers import container, engine_with
 
@@ -71,20 +71,18 @@ def linked(place: Place, name: str) -> Place:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
 @pytest.mark.parametrize("options", [{}, {"listening": False}, {"udp": True}], ids=["listening", "bound", "udp"])
-def test_nothing_that_is_held_is_granted(
-    place: Place, address: str, options: dict[str, Any], listen: Listen, free_port: int
-) -> None:
+def test_nothing_that_is_held_is_granted(place: Place, address: str, options: dict[str, Any], listen: Listen) -> None:
     """Whichever address and family a socket has, and whether it listens or not; UDP is in the way of TCP, too."""
-    first = free_ports(2, free_port)
+    first = free_ports(2)
     listen(address, first, **options)
     assert place.lease("web", ports=PortRange(first, first + 1)) == [first + 1]
     with pytest.raises(NoFreePort, match="No available ports found"):
         place.lease("api", ports=PortRange(first, first))
 
 
-def test_what_a_stopped_container_claims_is_not_granted(place: Place, free_port: int) -> None:
+def test_what_a_stopped_container_claims_is_not_granted(place: Place) -> None:
     """Nothing listens there, but it will be asked for again."""
-    first = free_ports(2, free_port)
+    first = free_ports(2)
     bindings = {"80/tcp": [{"HostIp": "", "HostPort": str(first)}]}
     with engine_with(container("old", first, "exited"), bindings=bindings) as engine:
         place.environment["DOCKER_HOST"] = engine.address
@@ -118,9 +116,9 @@ def test_a_declared_port_that_is_held_is_left(place: Place, listen: Listen, free
     assert place.lease("cache") == [free_port]
 
 
-def test_who_has_a_declared_port_is_told(place: Place, listen: Listen, free_port: int) -> None:
+def test_who_has_a_declared_port_is_told(place: Place, listen: Listen) -> None:
     """Another service's lease, a stopped container, a socket of the other transport: each in a sentence, once."""
-    first = free_ports(3, free_port)
+    first = free_ports(3)
     (place.root / "compose.yaml").write_text(
         "services:\n" + "".join(f"  s{index}: {{image: a, ports: ['{first + index}:80']}}\n" for index in range(3))
     )
@@ -266,9 +264,9 @@ class NoSockets:
         return ""
 
 
-def test_without_a_list_of_sockets_the_bind_decides(place: Place, listen: Listen, free_port: int) -> None:
+def test_without_a_list_of_sockets_the_bind_decides(place: Place, listen: Listen) -> None:
     """What cannot be seen is said, once, with the grant; what is held is not granted all the same."""
-    first = free_ports(2, free_port)
+    first = free_ports(2)
     listen("::1", first)
     ward = place.ward(sockets=NoSockets())
     granted = ward.lease(["web"], Terms(ports=PortRange(first, first + 1)))
@@ -279,10 +277,10 @@ def test_without_a_list_of_sockets_the_bind_decides(place: Place, listen: Listen
 
 @pytest.mark.parametrize("step", ["socket", "bind"])
 def test_where_a_policy_denies_the_bind_the_list_decides(
-    place: Place, step: str, listen: Listen, free_port: int, monkeypatch: pytest.MonkeyPatch
+    place: Place, step: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sandbox (simulated) still has an answer, which says what it rests on; what is held is not granted all the same."""
-    first = free_ports(2, free_port)
+    first = free_ports(2)
     listen("127.0.0.1", first)
     monkeypatch.setattr(bind, "socket", refusing_sockets(errno.EPERM, step))
     granted = place.ward().lease(["web"], Terms(ports=PortRange(first, first + 1)))
@@ -327,10 +325,10 @@ ready(known=[lease.port for lease in known.leases], new=[lease.port for lease in
 
 
 @linux
-def test_where_nothing_can_be_recorded_what_was_promised_counts(place: Place, free_port: int) -> None:
+def test_where_nothing_can_be_recorded_what_was_promised_counts(place: Place) -> None:
     """A read-only home: who has a lease is told it, and nobody is told another's."""
     need_root()
-    first = free_ports(3, free_port)
+    first = free_ports(3)
     assert place.lease("web", preferred=first) == [first]
     state, environment = place.root.parent / "state", {**os.environ, **place.environment}
     facts = run_code(READ_ONLY, state, place.root, first, prefix=[need("unshare"), "--mount"], env=environment)

@@ -24,9 +24,9 @@ WITH_KILL = {"listeners", "who", "check", "lease", "release", "set_port", "expla
 
 
 @pytest.fixture
-def running(tmp_path: Path, free_port: int) -> Iterator[Stack]:
+def running(tmp_path: Path) -> Iterator[Stack]:
     """The worked example, up."""
-    with stack(Docker.of(REAL), tmp_path / "nexus", free_port) as made:
+    with stack(Docker.of(REAL), tmp_path / "nexus") as made:
         made.compose("up", "--detach", "--wait")
         yield made
 

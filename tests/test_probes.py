@@ -39,7 +39,7 @@ def ask(server: Server, seconds: float = PATIENT, **known: Any) -> Heard:
 # What is sent
 
 
-def test_what_is_not_known_gets_no_host_header(free_port: int) -> None:
+def test_what_is_not_known_gets_no_host_header() -> None:
     """The first request to anything is a bare line: Redis would break off at `Host:`, with an alarm in its log."""
     with serving(http({})) as server:
         heard = ask(server)

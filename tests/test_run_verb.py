@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.engine import clean_environment
-from tests.nexus import NEXUS, VARIABLES, free_ports
+from tests.nexus import NEXUS, VARIABLES
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +21,11 @@ SHOW = "import json, os, sys; print(json.dumps({'env': dict(os.environ), 'words'
 
 
 @pytest.fixture
-def tree(tmp_path: Path, free_port: int) -> Path:
+def tree(tmp_path: Path) -> Path:
     """The worked example on free ports."""
     folder = tmp_path / "nexus"
     subprocess.run(["cp", "-r", str(NEXUS), str(folder)], check=True)
-    first = free_ports(len(VARIABLES), free_port)
+    first = free_ports(len(VARIABLES))
     (folder / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(VARIABLES)))
     return folder
 

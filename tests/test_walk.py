@@ -12,6 +12,7 @@ import pytest
 from portward import cli
 from tests.engine import clean_environment
 from tests.nexus import NEXUS
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,13 +55,14 @@ PORTS = ("FRONTEND_PORT", "PORT", "OPEN_WEBUI_PORT", "OPEN_WEBUI_API_PORT", "OLL
 
 
 @pytest.fixture
-def project(tmp_path: Path, free_port: int) -> Path:
+def project(tmp_path: Path) -> Path:
     """A copy of the worked example, on ports of its own."""
     made = tmp_path / "nexus"
     made.mkdir()
     for name in ("docker-compose.yml", "README.md"):
         (made / name).write_bytes((NEXUS / name).read_bytes())
-    (made / ".env").write_text("".join(f"{name}={free_port + step}\n" for step, name in enumerate(PORTS, 1)))
+    first = free_ports(len(PORTS))
+    (made / ".env").write_text("".join(f"{name}={first + step}\n" for step, name in enumerate(PORTS)))
     return made
 
 

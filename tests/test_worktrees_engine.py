@@ -18,7 +18,8 @@ import pytest
 
 from tests.conftest import need
 from tests.engine import REAL, Answer, Docker, clean_environment, compose_program, wait_for
-from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack, free_ports, is_free
+from tests.nexus import NEXUS, TARGETS, VARIABLES, Stack
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,13 +81,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["with variables", "with fixed ports"])
-def trees(request: pytest.FixtureRequest, tmp_path: Path, store: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
+def trees(request: pytest.FixtureRequest, tmp_path: Path, store: Path) -> Iterator[tuple[Tree, Tree]]:
     """The example as a repository on ports of its own, and a linked worktree of it. Its services are stand-ins."""
     docker = Docker.of(REAL)
     folder = tmp_path / "nexus"
     shutil.copytree(NEXUS, folder)
-    free = (port for port in range(free_port, 1024, -16) if is_free(port, 1))  # no other worker of this run has these
-    ports = dict(zip(VARIABLES, free, strict=False))
+    ports = {name: free_ports() for name in VARIABLES}
     fixed = request.param == "with fixed ports"
 
     def written(found: re.Match[str]) -> str:
@@ -156,11 +156,11 @@ def test_two_worktrees_are_up_at_once(trees: tuple[Tree, Tree]) -> None:
 
 
 @pytest.fixture
-def scaled(tmp_path: Path, store: Path, free_port: int) -> Iterator[tuple[Tree, Tree]]:
+def scaled(tmp_path: Path, store: Path) -> Iterator[tuple[Tree, Tree]]:
     """A service of two containers and one of a profile, on fixed ports, in two working trees."""
     docker, folder = Docker.of(REAL), tmp_path / "shop"
     folder.mkdir()
-    first = free_ports(3, free_port)
+    first = free_ports(3)
     services = {
         "web": {**Stack._stand_in(80), "scale": 2, "ports": [f"{first}:80"]},
         "debug": {**Stack._stand_in(80), "profiles": ["debug"], "ports": [f"{first + 2}:80"]},
