@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -416,3 +417,87 @@ def test_the_port_of_another_service_in_the_code_of_a_folder(
     assert ["api/settings.py" in row["path"] for row in document["unchanged"]].count(True) == (not environment)
     _, document = _json(capsys, "-C", tmp_path, "set", "qdrant=6433", "--container")
     assert [row["path"] for row in document["changes"]] == with_container
+
+
+def test_the_other_protocol_of_a_port_is_addressed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One port of the container over TCP and UDP: each is named, and what a finding tells to type moves the one that it is about."""
+    ports = '["81:80", "443:443/tcp", "443:443/udp", "443:443/sctp"]'
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: x, ports: {ports}}}}}\n")
+    _, document = _json(capsys, "-C", tmp_path, "set", "web=28081")
+    assert document["remarks"] == ["web publishes more: web:443, web:443/udp, web:443/sctp stay as they are"]
+    _, checked = _json(capsys, "-C", tmp_path, "check")
+    told = [finding["fixes"][0]["command"] for finding in checked["findings"] if finding["rule"] == "privileged-port"]
+    moved = []
+    for command in told:
+        _, document = _json(capsys, "-C", tmp_path, *command.removesuffix(" --write").split()[1:])
+        moved += [change["column"] for change in document["changes"]]
+    text = (tmp_path / "compose.yaml").read_text()
+    assert (
+        moved
+        == [text.index(entry) + 1 for entry in ("81:80", "443:443/tcp", "443:443/udp", "443:443/sctp")][: len(moved)]
+    )
+    assert len(moved) >= 3
+
+
+@pytest.mark.parametrize("written", ["env_file: api/api.env", "env_file: [{path: api/api.env, required: false}]"])
+def test_a_file_of_a_containers_variables_is_read_whatever_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    """Its ports are the container's: they move with that one alone. One that is not there and not required is nothing."""
+    (tmp_path / "compose.yaml").write_text(f"services: {{api: {{build: api, ports: ['28080:8080'], {written}}}}}\n")
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/api.env").write_text("PORT=8080\n")
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28081")
+    assert [row["path"] for row in document["changes"]] == ["compose.yaml"]
+    assert "api/api.env" in json.dumps(document["unchanged"])
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28081", "--container")
+    assert [row["path"] for row in document["changes"]] == ["api/api.env", "compose.yaml", "compose.yaml"]
+    if "required" in written:
+        (tmp_path / "api/api.env").unlink()
+        status, document = _json(capsys, "-C", tmp_path, "services")
+        assert (status, document["skipped"]) == (0, [])
+
+
+def test_packages_of_a_workspace_are_services(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Compose: what lies in packages/web is web, as WEB_PORT is; each of its ports is addressed by its number."""
+    web = tmp_path / "packages/web"
+    web.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".env").write_text("WEB_PORT=15173\nAPI_PORT=13001\n")
+    (web / "package.json").write_text(
+        '{"scripts": {"dev": "vite --port 15173", "preview": "vite preview --port=14173"}}\n'
+    )
+    (web / "vite.config.js").write_text("export default { server: { port: Number(process.env.WEB_PORT) || 15173 } }\n")
+    status, checked = _json(capsys, "-C", tmp_path, "check")
+    assert (status, [finding["rule"] for finding in checked["findings"] if finding["severity"] != "note"]) == (0, [])
+    _, document = _json(capsys, "-C", tmp_path, "set", "web=15273")
+    assert [row["path"] for row in document["changes"]] == [
+        ".env",
+        "packages/web/package.json",
+        "packages/web/vite.config.js",
+    ]
+    assert document["remarks"] == ["web publishes more: web:14173 stays as it is"]
+    _, document = _json(capsys, "-C", tmp_path, "set", "web:14173=14273")
+    assert ([row["old"] for row in document["changes"]], document["remarks"]) == (["14173"], [])
+    status, document = _json(capsys, "-C", tmp_path, "set", "web:9=14273")
+    assert (status, document["error"]["hint"]) == (2, "it publishes 15173, 14173")
+
+
+def test_projects_of_folders_below_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A repository whose Compose files are all in folders of their own: nothing is declared above them, and it is told where to go."""
+    (tmp_path / ".git").mkdir()
+    for name in ("front end", "backend"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "compose.yaml").write_text("services: {api: {image: x, ports: ['28080:80']}}\n")
+    for verb in ("check", "services"):
+        assert main(["-C", str(tmp_path), verb]) == 0
+        told = capsys.readouterr().out
+        command = shlex.split(told.rpartition("`portward ")[2].partition("`")[0])
+        assert "are in backend and front end" in told
+        assert command[0] == "-C"
+        assert os.path.samefile(command[1], tmp_path / "backend")
+    assert main(["-C", str(tmp_path), "set", "api=28081"]) == 2
+    assert "projects of their own are below, as backend" in capsys.readouterr().err
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x, ports: ['28090:80']}}\n")
+    assert main(["-C", str(tmp_path), "check"]) == 0
+    assert "of their own" not in capsys.readouterr().out

@@ -99,23 +99,23 @@ class Wish(Record):
 
     service: str
     target: int | None
-    transport: Transport
+    protocol: str
     port: int
 
 
 def parse_wish(text: str) -> Wish:
-    """Reads `SERVICE[:TARGET[/udp]]=PORT`. Raises InvalidPort or UsageError for anything else."""
+    """Reads `SERVICE[:TARGET[/PROTOCOL]]=PORT`, with a protocol of Compose's. Raises InvalidPort or UsageError for anything else."""
     name, equals, port = text.rpartition("=")
     service, _, target = name.partition(":")
     number, _, protocol = target.partition("/")
-    if not equals or not service or protocol not in ("", "tcp", "udp"):
+    if not equals or not service or protocol not in ("", "tcp", "udp", "sctp"):
         raise UsageError(f"{text!r} does not say which port", hint="write SERVICE=PORT, or SERVICE:TARGET=PORT")
     ports = parse_range(port, text)
     if ports.low != ports.high:
         hint = f"{name}={ports.low}: a range that is written as one moves as a whole"
         raise InvalidPort(f"{text!r}: one port is wanted, not a range", hint=hint)
     wanted = parse_range(number, text).low if number else None
-    return Wish(service, wanted, Transport(protocol or "tcp"), ports.low)
+    return Wish(service, wanted, protocol or "tcp", ports.low)
 
 
 def is_port_or_range(text: str) -> bool:

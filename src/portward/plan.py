@@ -134,7 +134,7 @@ class _Planner:
             raise _refusal(
                 f"{entry.text} leaves the host's port to the engine: there are no two sides to move",
                 entry,
-                f"`portward set {move.link.service}:{entry.target}=PORT` gives it one first",
+                f"`portward set {move.link.service}:{entry.inside}=PORT` gives it one first",
             )
 
     def _require_value(self, move: Move, entry: PortSpec) -> None:

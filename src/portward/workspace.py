@@ -153,6 +153,8 @@ class Files:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.aside: list[str] = []
+        """The folders with a Compose file or settings of their own that `find` did not enter, sorted."""
 
     def find(self, wanted: Callable[[str], bool]) -> tuple[list[str], list[Skipped]]:
         """Sorted paths for which `wanted` says yes, and what of the tree could not be seen.
@@ -163,6 +165,7 @@ class Files:
         """
         found: list[str] = []
         skipped: list[Skipped] = []
+        self.aside = []
         seen = 0
         pending = [("", 0)]
         while pending:
@@ -177,6 +180,7 @@ class Files:
                         found.append(path)
                 elif depth < _DEEPEST and self._is_ours(path, name):
                     pending.append((f"{path}/", depth + 1))
+        self.aside.sort()
         return sorted(found), skipped
 
     def top(self) -> tuple[list[str], list[Skipped]]:
@@ -191,7 +195,10 @@ class Files:
             return False
         if path.startswith(".devcontainer/"):
             return True  # a Compose file there makes it no project of its own
-        return not any(os.path.lexists(os.path.join(self.root, path, marker)) for marker in _MARKERS)
+        markers = {marker for marker in _MARKERS if os.path.lexists(os.path.join(self.root, path, marker))}
+        if markers - {".git"}:
+            self.aside.append(path)
+        return not markers
 
     def _entries(self, folder: str, skipped: list[Skipped]) -> list[tuple[str, bool]]:
         """The names in a folder, and whether each is a folder; a folder that may not be listed is added to `skipped`."""

@@ -19,7 +19,7 @@ def add_set(parser: Declares) -> None:
         "wish",
         nargs="+",
         metavar="SERVICE[:TARGET]=PORT",
-        help="the service's new host port; TARGET is the container's port behind it (default: the first)",
+        help="the service's new host port; TARGET is the container's port behind it, as in 53 or 53/udp (default: the first)",
     )
     parser.add_argument(
         "--container", action="store_true", help="move the container's side too, with all that names it"

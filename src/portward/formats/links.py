@@ -47,6 +47,8 @@ _SYNONYMS = {
 }
 _WORDS_OF_EVERY_URL = {"react", "app", "vite", "next", "public", "nuxt", "url", "uri", "base", "host", "http", "https"}
 _WORDS_OF_EVERY_PORT = {"port", "ports", "host", "container", "published"}
+_FOLDERS_OF_ALL = {"packages", "apps", "services", "projects", "modules", "src", "source"}
+"""What holds the folders of many services, or the code of any, and names none."""
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
@@ -85,7 +87,8 @@ def _bare_services(references: Iterable[PortSpec], project: str) -> tuple[Servic
             continue
         folder = spec.location.path.rpartition("/")[0]
         prefix = next((name.lower().rpartition("port")[0].strip("_-") for name in spec.variables), "")
-        name = spec.service or prefix.replace("_", "-") or folder.partition("/")[0] or project
+        own = next((part for part in folder.split("/") if part.lower() not in _FOLDERS_OF_ALL), "")
+        name = spec.service or prefix.replace("_", "-") or own or project
         service = found.setdefault(name, Service(name, names=(name,), folders=(folder,) if folder else ()))
         found[name] = service.replace(ports=(*service.ports, spec.replace(service=name)))
     return tuple(found.values())

@@ -43,9 +43,10 @@ def declare(
     references: list[PortSpec] = [spec for found in in_force for spec in dotenv.ports(found, chain)]
     known = {(spec.location, spec.span) for spec in references}
     skipped: list[Skipped] = []
-    for path in paths:
+    of_containers = _env_files(services)
+    for path in dict.fromkeys((*paths, *of_containers)):
         if path not in env_files and path not in start.files:
-            found_here, problem = _read_other(path, read)
+            found_here, problem = _read_other(path, "dotenv" if path in of_containers else format_of(path), read)
             references += (spec for spec in found_here if (spec.location, spec.span) not in known)
             skipped += problem
     name = stack.name or start.values.get("COMPOSE_PROJECT_NAME") or compose_name(folder) or folder
@@ -124,14 +125,21 @@ def _once(read: Callable[[str], str]) -> Callable[[str], str]:
     return text_of
 
 
-def _read_other(path: str, read: Callable[[str], str]) -> tuple[list[PortSpec], list[Skipped]]:
-    kind = format_of(path)
+def _env_files(services: Sequence[Service]) -> set[str]:
+    """What containers have their variables from, whatever it is called: the files below the root."""
+    paths = {posixpath.normpath(path) for service in services for path in service.env_files}
+    return {path for path in paths if not path.startswith(("/", "../"))}
+
+
+def _read_other(path: str, kind: str | None, read: Callable[[str], str]) -> tuple[list[PortSpec], list[Skipped]]:
     if kind is None or kind == "compose":  # a Compose file that is not in force
         return [], []
     try:
         return reader_of(kind)(read(path), path), []
     except InvalidFile as error:
         return [], [Skipped(str(error).partition(": ")[0], error.message)]
+    except FileNotFoundError:
+        return [], []  # it is not required, or was removed just now
     except OSError as error:
         return [], [Skipped(path, error.strerror or str(error))]
     except UnicodeDecodeError:

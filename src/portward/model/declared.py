@@ -86,6 +86,21 @@ class PortSpec(Record):
         return self.published or ("" if self.target is None else str(self.target))
 
     @property
+    def suffix(self) -> str:
+        """What follows a port that is not TCP's, as Compose writes it: "/udp"."""
+        return "" if self.protocol.lower() == "tcp" else f"/{self.protocol.lower()}"
+
+    @property
+    def inside(self) -> str:
+        """The container's port as Compose writes it: "443", "443/udp"; empty where none is written."""
+        return "" if self.target is None else f"{self.target}{self.suffix}"
+
+    @property
+    def handle(self) -> str:
+        """What tells a service's ports apart for a person: the container's port, else, without a container, the port itself."""
+        return self.inside or f"{self.published or ''}{self.suffix}"
+
+    @property
     def place(self) -> Location:
         """The location together with the text, for findings."""
         return self.location.replace(excerpt=self.text)
@@ -199,7 +214,7 @@ class Project(Record):
     files in force, in their order.
 
     `links` join the references that mean the same port. `overridden` are the variables whose value in a file the process's
-    environment replaces.
+    environment replaces. `aside` are folders below that are projects of their own, where no Compose file is in force here.
     """
 
     name: str
@@ -211,6 +226,7 @@ class Project(Record):
     overridden: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     files: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
         """The active service of that name, if there is one."""

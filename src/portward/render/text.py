@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from portward.answers import Check, PortCheck, PortReport, ServiceReport, Services, Who, WhoAnswer
     from portward.catalog import CatalogEntry
-    from portward.model import Finding, Fix, Listener, Reading, Skipped
+    from portward.model import Finding, Fix, Listener, Project, Reading, Skipped
 
 WIDTH = 100
 
@@ -205,7 +205,9 @@ def _check_project(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
         yield f"{answer.project.name}: {_verdict(answer, ports)}"
     else:
         yield f"{answer.project.name}: no port is declared in {answer.project.root}"
-        yield "hint: ports are read from Compose files, .env files and JavaScript configuration"
+        if not answer.project.aside:
+            yield "hint: ports are read from Compose files, .env files, code and configuration: README.md of Portward has the list"
+    yield from _aside(answer.project)
     for finding in answer.findings:
         if full or finding.severity is not Severity.NOTE:
             yield ""
@@ -216,6 +218,17 @@ def _check_project(answer: Check, paint: Paint, full: bool) -> Iterator[str]:
     for row in answer.elsewhere:
         yield from wrapped(f"not in the way: {brief(row)} has {row.port} in network namespace {row.netns}", "      ")
     yield from _in_short(answer, paint, full)
+
+
+def _aside(project: Project) -> Iterator[str]:
+    """Where the projects are, if no Compose file is in force in this folder."""
+    if project.aside:
+        from shlex import quote
+
+        first, *others = project.aside
+        folder = quote(os.path.relpath(f"{project.root}/{first}"))
+        named = _list([first, *others[:2], *([f"{len(others) - 2} more"] if len(others) > 2 else [])])
+        yield from wrapped(f"hint: projects of their own are in {named}: `portward -C {folder} check`", "      ")
 
 
 def _verdict(answer: Check, ports: Sequence[PortReport]) -> str:
@@ -305,6 +318,7 @@ def services(answer: Services) -> Iterator[str]:
     """The project's ports as a table, and the services behind a profile that is not active."""
     yield f"{answer.project.name} ({answer.project.root})"
     yield from _services(answer.services)
+    yield from _aside(answer.project)
     for report in answer.inactive:
         claims = [spec.published or "engine's choice" for spec in report.service.entries]
         ports = _list(claims) if claims else "no port"
@@ -338,7 +352,6 @@ def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str
     report = min(reports, key=lambda report: report.spec.range.low if report.spec.range else 0)
     last = max(reports, key=lambda report: report.spec.range.high if report.spec.range else 0)
     spec = report.spec
-    protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
     more = f"-{last.spec.published}" if last is not report and last.spec.published else ""
     address = f"[{spec.host_ip}]" if ":" in spec.host_ip else spec.host_ip or "0.0.0.0"
     host = f"{address}:{spec.published}{more}" if spec.published else _chosen(report)
@@ -348,7 +361,7 @@ def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str
     return [
         service.service.name,
         host,
-        f"{target}{protocol}" if spec.target else "",
+        f"{target}{spec.suffix}" if spec.target else "",
         str(report.state or ""),
         _held_by(report),
         f"{spec.location.path}:{spec.location.line}",

@@ -105,10 +105,9 @@ def _offered(snapshot: Snapshot, service: Service, spec: PortSpec) -> int | None
 
 
 def _argument(service: Service, spec: PortSpec) -> str:
-    """How a service's port is named on the command line: the target tells several apart."""
-    fixed = [entry for entry in service.entries if entry.origin == COMPOSE]
-    several = spec in fixed and len(fixed) > 1 and spec.target
-    argument = f"{service.name}:{spec.target}" if several else service.name
+    """How a service's port is named on the command line: its handle tells several apart."""
+    several = spec in service.entries and len(service.entries) > 1
+    argument = f"{service.name}:{spec.handle}" if several else service.name
     if all(sign.isalnum() or sign in "._:/-" for sign in argument):
         return argument
     return "'" + argument.replace("'", "'\\''") + "'"

@@ -45,8 +45,7 @@ def is_exposed_store(service: Service, spec: PortSpec) -> bool:
 def _finding(snapshot: Snapshot, entries: list[tuple[Service, PortSpec]]) -> Finding:
     service, spec = entries[0]
     numbers = list(dict.fromkeys(entry.published or f"a port for {entry.target}" for _, entry in entries))
-    protocol = "" if spec.protocol == "tcp" else f"/{spec.protocol}"
-    local = f"127.0.0.1:{spec.published or ''}:{spec.target}{protocol}"
+    local = f"127.0.0.1:{spec.published or ''}:{spec.inside}"
     fix = Fix(f"write `{local}` in {spec.location}, and this machine alone reaches it", None, True)
     return Finding(
         rule=RULE,

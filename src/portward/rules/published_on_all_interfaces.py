@@ -44,7 +44,7 @@ def check(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _of_port(service: Service, spec: PortSpec) -> Finding:
     fix = Fix(
-        f"name the address in {spec.location}, as in `127.0.0.1:{spec.published or ''}:{spec.target}`", None, True
+        f"name the address in {spec.location}, as in `127.0.0.1:{spec.published or ''}:{spec.inside}`", None, True
     )
     port = spec.published or "a port of the engine's choice"
     return Finding(

@@ -181,11 +181,10 @@ def _rows(project: Project) -> Iterator[PortRow]:
 
     for service in (*project.services, *project.inactive):
         for spec in map(service.claim, service.entries):
-            protocol = "" if spec.protocol.lower() == "tcp" else f"/{spec.protocol.lower()}"
             yield PortRow(
                 service.name,
-                f"{spec.published}{protocol}" if spec.published else "",
-                f"{spec.target}{protocol}" if spec.target else "",
+                f"{spec.published}{spec.suffix}" if spec.published else "",
+                spec.inside,
                 spec.variables[0] if spec.variables else None,
                 spec.location.path,
             )
@@ -214,7 +213,7 @@ def _along(before: Project, after: Project, moves: Sequence[Move]) -> Iterator[s
         pairs = zip(service.entries, new[service.name].entries, strict=False) if service.name in new else ()
         for old, entry in pairs:
             if old.number != entry.number and (service.name, old.location, old.span) not in asked:
-                name = f"{service.name}:{old.target}" if service.name in names else service.name
+                name = f"{service.name}:{old.handle}" if service.name in names else service.name
                 yield f"{name} moves too, from {old.number} to {entry.number}: one place says it for both"
 
 
@@ -278,17 +277,19 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
     """
     services = {service.name for service in (*project.services, *project.inactive)}
     if wish.service not in services:
-        raise UsageError(f"{wish.service} is not a service of {project.name}", hint=_similar(wish.service, services))
+        below = f"projects of their own are below, as {project.aside[0]}: -C chooses one" if project.aside else ""
+        hint = below or _similar(wish.service, services)
+        raise UsageError(f"{wish.service} is not a service of {project.name}", hint=hint)
     links = [link for link in project.links if link.service == wish.service and link.entry is not None]
     if not links:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
         first = _first(links)
         return first, tuple(link for link in links if not _moves_along(link, first))
-    same = [link for link in links if link.target == wish.target]
-    exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.transport]
+    same = [link for link in links if link.entry and link.entry.handle.partition("/")[0] == str(wish.target)]
+    exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.protocol]
     if not same:
-        targets = ", ".join(str(link.target) for link in links)
+        targets = ", ".join(link.entry.handle for link in links if link.entry)
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
     return link, tuple(other for other in links if not _moves_along(other, link))

@@ -71,7 +71,7 @@ class Declared:
             paths, unseen = files.find(lambda path: format_of(path) is not None)
         self._narrate(f"reading {', '.join(paths) or 'no file'}")
         chosen = self.settings() if settings is None else settings
-        return self._parsed(paths, unseen, files.read, options, chosen, environment)
+        return self._parsed(paths, unseen, files.read, options, chosen, environment, files.aside)
 
     def readable(
         self, *, shallow: bool = False, environment: Mapping[str, str] | None = None
@@ -153,7 +153,7 @@ class Declared:
         paths, unseen = files.find(lambda path: format_of(path) is not None)
 
         def parsed(read: Callable[[str], str]) -> Project:
-            return self._parsed(paths, unseen, read, options, settings, self.plain())
+            return self._parsed(paths, unseen, read, options, settings, self.plain(), files.aside)
 
         return Session(parsed(texts), paths, texts, parsed, journal, settings, remarks)
 
@@ -200,6 +200,7 @@ class Declared:
         options: ComposeOptions | None,
         settings: Settings,
         environment: Mapping[str, str] | None = None,
+        aside: Sequence[str] = (),
     ) -> Project:
         from portward import catalog
         from portward.formats import compose_name
@@ -211,7 +212,7 @@ class Declared:
         if not paths and options is None and not any(variable.startswith("COMPOSE_") for variable in given):
             from portward.model import Project
 
-            return Project(compose_name(name) or name, self.root, (), skipped=tuple(unseen))
+            return Project(compose_name(name) or name, self.root, (), skipped=tuple(unseen), aside=tuple(aside))
         from portward.formats.project import declare
 
         project = declare(self.root, name, paths, read, given, self._from_root(options))
@@ -224,6 +225,7 @@ class Declared:
             services=tuple(map(of_kind, project.services)),
             inactive=tuple(map(of_kind, project.inactive)),
             skipped=(*project.skipped, *unseen),
+            aside=() if project.files else tuple(aside),
         )
 
     def _from_root(self, options: ComposeOptions | None) -> ComposeOptions:

@@ -39,7 +39,7 @@ def set_ports(
         link, others = chosen(session.project, wish)
         moves.append(Move(link, wish.port, container))
         if others and wish.target is None:
-            ports = ", ".join(f"{other.service}:{other.target}" for other in others[:_SHOWN])
+            ports = ", ".join(f"{other.service}:{other.entry.handle}" for other in others[:_SHOWN] if other.entry)
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             stay = "stays as it is" if len(others) == 1 else "stay as they are"
             remarks.append(f"{wish.service} publishes more: {ports}{more} {stay}")
@@ -50,7 +50,7 @@ def set_ports(
 def _again(link: Link, others: Sequence[Link]) -> list[str]:
     """What is said where one port of the container is published by several entries: the first of them is meant."""
     entry = link.entry
-    same = [other.entry for other in others if other.entry and other.target == link.target]
+    same = [other.entry for other in others if other.entry and link.target and other.target == link.target]
     numbers = [each.number for each in same if entry and each.protocol == entry.protocol]
     if not numbers:
         return []
