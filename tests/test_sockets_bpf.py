@@ -217,7 +217,7 @@ def test_all_processes_are_told_as_proc_tells_them() -> None:
         assert ended.pid in before
         assert ended.pid not in told
     assert os.getpid() in lasting
-    with_files = [pid for pid in lasting if pid > 1 and _proc._read(pid, "cmdline")]  # not the kernel's own
+    with_files = [pid for pid in lasting if pid > 1 and _proc._command(pid)]  # not the kernel's own
     assert {pid: _proc.stamp_of(told[pid]) for pid in with_files} == {pid: lasting[pid] for pid in with_files}
 
 
