@@ -501,3 +501,21 @@ def test_projects_of_folders_below_are_named(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "compose.yaml").write_text("services: {web: {image: x, ports: ['28090:80']}}\n")
     assert main(["-C", str(tmp_path), "check"]) == 0
     assert "of their own" not in capsys.readouterr().out
+
+
+def test_addresses_without_a_scheme_move_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`localhost:9092` is the host's port wherever it is written, `kafka:9092` the container's, and so is what a container listens on."""
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  kafka: {image: apache/kafka, ports: ['9092:9092'], environment: {LISTEN: '0.0.0.0:9092'}}\n"
+        "  api: {build: api, environment: ['BROKERS=kafka:9092', 'AT=12:30']}\n"
+    )
+    (tmp_path / ".env").write_text("BROKERS=localhost:9092\n")
+    (tmp_path / "config.js").write_text("export default { brokers: ['localhost:9092'] }\n")
+    (tmp_path / "settings.py").write_text("BROKERS = ['127.0.0.1:9092']\n")
+    _, document = _json(capsys, "-C", tmp_path, "set", "kafka=9192")
+    assert [row["path"] for row in document["changes"]] == [".env", "compose.yaml", "config.js", "settings.py"]
+    left = json.dumps(document["unchanged"])
+    assert ("LISTEN" in left or "0.0.0.0:9092" in left, "kafka:9092" in left) == (True, True)
+    _, document = _json(capsys, "-C", tmp_path, "set", "kafka=9192", "--container")
+    assert [row["path"] for row in document["changes"]] == [".env", *["compose.yaml"] * 4, "config.js", "settings.py"]

@@ -159,3 +159,15 @@ def test_a_value_that_falls_back() -> None:
 def test_any_text_gives_digits(text: str) -> None:
     """Each span of a file of the family holds the digits that are told."""
     read_safely(dotenv.read, text, ".env.local")
+
+
+def test_addresses_are_references_or_listened_on() -> None:
+    """A value that is nothing but addresses: of others, or, where it names no host, one's own."""
+    text = "BROKERS=localhost:9092,kafka:9093\nADDR=:8080\nOLLAMA_HOST='0.0.0.0:11434'\nIMAGE=postgres:16\nAT=12:30\n"
+    found = [(spec.variables[0], spec.number, spec.role, spec.side, spec.host) for spec in dotenv.read(text, ".env")]
+    assert found == [
+        ("BROKERS", "9092", Role.URL, Side.HOST, "localhost"),
+        ("BROKERS", "9093", Role.URL, Side.CONTAINER, "kafka"),
+        ("ADDR", "8080", Role.HOST, Side.HOST, None),
+        ("OLLAMA_HOST", "11434", Role.HOST, Side.HOST, None),
+    ]

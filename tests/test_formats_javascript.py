@@ -106,7 +106,9 @@ NOTHING = [
     "/* app.listen(5000) */ const port = x",
     "/** @example app.listen(5000) http://localhost:5000 */ listen()",
     "const s = 'port: 5000'",
-    "const s = 'localhost:5000'",
+    "const s = 'user:5000'",
+    "const s = 'at localhost:5000'",
+    "const s = '0.0.0.0:5000'",
     "const s = `${host}:5000`",
     "const s = `port = 5000`",
     "const r = /port: 5000 http:..localhost:5000/.test(port)",
@@ -147,6 +149,8 @@ NOTHING = [
 
 URLS = [
     ("'http://localhost:5000/x'", "localhost", Side.HOST),
+    ("'localhost:5000'", "localhost", Side.HOST),
+    ("'127.0.0.1:5000'", "127.0.0.1", Side.HOST),
     ('"ws://127.0.0.1:5000"', "127.0.0.1", Side.HOST),
     ("`https://0.0.0.0:5000/`", "0.0.0.0", Side.HOST),
     ("'http://[::1]:5000/'", "::1", Side.HOST),

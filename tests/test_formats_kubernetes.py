@@ -306,7 +306,7 @@ spec: {listeners: [{port: 81}]}
 
 
 def test_the_variables_of_a_config_map() -> None:
-    """Values that are ports by their name, and URLs; a file that is kept there is not looked into."""
+    """Values that are ports by their name, URLs and addresses; a file that is kept there is not looked into."""
     text = """\
 apiVersion: v1
 kind: ConfigMap
@@ -329,5 +329,6 @@ binaryData: {PORT: "8083"}
         ("5432", *CONTAINER, ("DB_PORT",)),
         ("5432", *REFERENCE, ("DATABASE_URL",)),
         ("8080", Role.URL, Side.CONTAINER, ("SELF",)),
+        ("5433", *REFERENCE, ("HOST_AND_PORT",)),
     ]
     check(text, "k.yaml", specs)

@@ -146,4 +146,43 @@ def test_any_text(text: str) -> None:
 @pytest.mark.timeout(20)
 def test_long_texts_end(part: str) -> None:
     """Half a megabyte of any of these comes to its end: the work grows with the length, not with its square."""
-    assert all(url.port for url in urls.find(part * (500_000 // len(part))))
+    assert all(url.port for url in urls.in_value(part * (500_000 // len(part))))
+
+
+ADDRESSES = [
+    ("localhost:9092", [("localhost", "9092")]),
+    ("kafka-1:9092,kafka-2:9093", [("kafka-1", "9092"), ("kafka-2", "9093")]),
+    ("localhost:9092, 127.0.0.1:9093", [("localhost", "9092"), ("127.0.0.1", "9093")]),
+    (":8080", [("0.0.0.0", "8080")]),
+    ("*:8080", [("*", "8080")]),
+    ("[::]:8080", [("::", "8080")]),
+    ("[::1]:80", [("::1", "80")]),
+    ("10.0.0.7:80", [("10.0.0.7", "80")]),
+    ("localhost:80", [("localhost", "80")]),
+]
+NO_ADDRESSES = [
+    "", ":", "8080", "12:30", "10:00,11:00", "postgres:16", "node:20,redis:7", "localhost:5000/image:1", "localhost:99999", "a:b", ":80",
+    "http://localhost:8080", "localhost:08080", "see localhost:8080", "localhost:9092,", "aa:bb:cc:dd:ee:ff", "::1:8080", "user@h:8080",
+    "localhost:${PORT}", "1.2.3:4000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "found"), ADDRESSES)
+def test_a_value_that_is_addresses(text: str, found: list[tuple[str, str]]) -> None:
+    """As a whole, each with its port's own characters."""
+    known = urls.addresses(f"{text}", 7)
+    assert [(each.host, each.port) for each in known] == found
+    assert [text[each.span.start - 7 : each.span.end - 7] for each in known] == [port for _, port in found]
+    assert list(urls.in_value(text, 7)) == list(known)
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_a_value_that_may_be_something_else(text: str) -> None:
+    """A time, an image with its tag, and what is an address only in part."""
+    assert urls.addresses(text) == ()
+
+
+@given(st.text(alphabet="ab1.:,[]*- 0", max_size=30))
+def test_any_value_is_addresses_or_not(text: str) -> None:
+    """Every span is that of its digits."""
+    assert all(text[each.span.start : each.span.end] == each.port for each in urls.addresses(text))

@@ -88,5 +88,5 @@ class _Reader:
                 yield self.source.port(
                     item.span, Role.CONTAINER, Side.CONTAINER, variables=(name,), service=self.service
                 )
-            for url in urls.find(item.value, item.span.start):
+            for url in urls.in_value(item.value, item.span.start):
                 yield self.source.port(url.span, Role.URL, urls.side(url.host), host=url.host, variables=(name,))

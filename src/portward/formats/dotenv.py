@@ -93,7 +93,7 @@ def _value_up_to(text: str, spec: PortSpec) -> str:
 
 
 def ports(variables: Variables, names: Collection[str] = ()) -> list[PortSpec]:
-    """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs that write one.
+    """The ports that the variables hold: the number of one called PORT or …_PORT, and the URLs and addresses that write one.
 
     So is the number that a value falls back to, `${WEB_PORT:-5000}`, where the file was read with its values expanded. A
     variable among `names` holds a port whatever it is called, and also when it takes it from another variable.
@@ -111,6 +111,12 @@ def ports(variables: Variables, names: Collection[str] = ()) -> list[PortSpec]:
         found += (
             _spec(variable, Role.URL, urls.side(url.host), url.span, url.port, url.host)
             for url in urls.find(variable.raw, variable.span.start)
+        )
+        found += (
+            _spec(variable, Role.HOST, Side.HOST, each.span, each.port)
+            if urls.is_unspecific(each.host)
+            else _spec(variable, Role.URL, urls.side(each.host), each.span, each.port, each.host)
+            for each in urls.addresses(variable.raw, variable.span.start)
         )
     return found
 

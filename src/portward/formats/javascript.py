@@ -41,6 +41,7 @@ _ENV_NAME = re.compile(r"(?:\w*_)?env|\w*Env|ENV|environ(?:ment)?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}(?:_[0-9]{1,9}){0,9}")
 _DIGITS = re.compile(r"[1-9][0-9]{0,9}")
 _WHOLE_PORT = re.compile(r":[0-9]{4,}$")
+_LOCAL_ADDRESS = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[1-9]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 _LITERALS = ("number", "string", "template_string", "jsx_text")
@@ -87,7 +88,9 @@ def read(text: str, path: str) -> list[PortSpec]:
 def _worth_parsing(text: str) -> bool:
     if len(text) > _LONGEST_FILE or any(len(line) > _LONGEST_LINE for line in text.split("\n")):
         return False
-    return _PORT_WORD.search(text) is not None or ("://" in text and _PORT_OF_URL.search(text) is not None)
+    if _PORT_WORD.search(text) or _LOCAL_ADDRESS.search(text):
+        return True
+    return "://" in text and _PORT_OF_URL.search(text) is not None
 
 
 def _stand_in(match: re.Match[str]) -> str:
@@ -220,6 +223,8 @@ class _Reader:
     def _url_ports(self, literal: Node) -> Iterator[tuple[urls.UrlPort, str | None]]:
         """The URLs in a string that write a port, each with its host, which is None where it is an expression."""
         text = self.text[literal.start_byte : literal.end_byte]
+        if literal.type == "string":
+            yield from ((url, url.host) for url in urls.of_this_machine(text[1:-1], literal.start_byte + 1))
         if "://" not in text or not _PORT_OF_URL.search(text):
             return
         expressions: list[Span] = []

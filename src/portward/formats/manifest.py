@@ -161,7 +161,7 @@ class _Reader:
             for spec in self._port(node, key, role=Role.CONTAINER, side=Side.CONTAINER, service=name):
                 yield spec.replace(text=f"{variable}={spec.target}", variables=(variable,))
         if isinstance(value, Scalar) and value.value_start is not None:
-            for url in urls.find(value.value, value.value_start):
+            for url in urls.in_value(value.value, value.value_start):
                 side = Side.CONTAINER if urls.is_loopback(url.host) else Side.CLUSTER
                 yield self.source.port(url.span, Role.URL, side, host=url.host, variables=(variable,))
 

@@ -31,7 +31,7 @@ _PORT = re.compile(r"[Pp](?<![A-Za-z0-9].)[Oo][Rr][Tt](?![A-Za-z])")
 _ADDRESS = re.compile(r"(?:binds?|listen)[\s=]")
 _CALLS = (
     *("bind(", "sendto(", "connect(", "connect_ex(", "create_connection(", "open_connection(", "run(", "run_simple("),
-    *("_server(", "Server(", "Redis(", "MongoClient(", "SMTP(", "SMTP_SSL(", "://"),
+    *("_server(", "Server(", "Redis(", "MongoClient(", "SMTP(", "SMTP_SSL(", "://", "localhost:", "127.0.0.1:"),
 )
 _NUMBER = re.compile(r"[1-9](?<![\w.].)[0-9_]{1,12}(?![\w.])")
 _NEAR = 400  # characters between a word that speaks of a port and its number

@@ -31,6 +31,7 @@ _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::", "*")
 _OPENING = re.compile(r"\{\{|\{")
 _BRACE = re.compile(r"[{}]")
+_STRING = re.compile(r"""[A-Za-z]{0,2}('{3}|"{3}|['"])([^'"\n]*)\1""")
 _WHOLE_PORT = re.compile(r":[0-9]{4,}\Z")
 
 _CLIENT = re.compile(
@@ -113,7 +114,7 @@ class _Reader:
 
     def _urls(self, literal: ast.expr, raw: str, offset: int) -> Iterator[PortSpec]:
         text, expressions = _masked(raw)
-        for url in urls.find(text):
+        for url in (*urls.find(text), *_of_this_machine(text)):
             if int(url.port) == 0:
                 continue
             end = url.span.start - 1
@@ -147,6 +148,12 @@ class _Reader:
 
     def _spec(self, span: Span, role: Role, side: Side, number: str, **fields: Any) -> PortSpec:
         return self.source.port(span, role, side, published=number, **fields)
+
+
+def _of_this_machine(text: str) -> tuple[urls.UrlPort, ...]:
+    """The addresses that a string is as a whole."""
+    written = _STRING.fullmatch(text)
+    return urls.of_this_machine(written[2], written.start(2)) if written else ()
 
 
 def _masked(raw: str) -> tuple[str, list[Span]]:

@@ -73,5 +73,5 @@ def _environment(source: Source, start: int, end: int, service: str | None) -> I
         name = (found["name"],)
         if is_port_name(found["name"]) and _NUMBER.fullmatch(found["value"]):
             yield source.port(Span(*found.span("value")), variables=name, service=service)
-        for url in urls.find(found["value"], found.start("value")):
+        for url in urls.in_value(found["value"], found.start("value")):
             yield source.port(url.span, Role.URL, urls.side(url.host), host=url.host, variables=name)

@@ -79,7 +79,7 @@ class _Reader:
             name = (found["name"],)
             if is_port_name(found["name"]) and _NUMBER.fullmatch(found["value"]):
                 yield self.source.port(Span(*found.span("value")), role, side, variables=name, service=self.service)
-            for url in urls.find(found["value"], found.start("value")):
+            for url in urls.in_value(found["value"], found.start("value")):
                 yield self.source.port(url.span, Role.URL, urls.side(url.host), host=url.host, variables=name)
 
 

@@ -1,5 +1,7 @@
 """Ports inside URLs: `http://localhost:5000/api`, `postgres://user:secret@db:5432/app`, `mongodb://a:27017,b:27018/app`.
 
+And in values that are nothing but addresses: `localhost:9092`, `kafka-1:9092,kafka-2:9092`, `:8080`.
+
 Only a port that the URL writes is of interest, never the default of its scheme. Grammar: RFC 3986, section 3.2 (authority),
 read as the libraries of databases do: a user's name and password end at the last `@`, whatever is in them, and where a scheme
 allows several hosts, they are divided by commas (libpq 34.1.1.3, the MongoDB and RabbitMQ URI specifications, JDBC drivers).
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from portward.model import Side, Span
+from portward.model import LAST_PORT, Side, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -27,6 +29,12 @@ _HOST_AND_PORT = re.compile(
 _ORACLE = re.compile(
     r"jdbc:oracle:thin:[^\s'\"`@]{0,200}+@(?://)?(?P<host>[A-Za-z0-9_.-]+):(?P<port>[0-9]{1,10})(?![0-9A-Za-z_])"
 )
+_ADDRESS = re.compile(
+    r" ?(?P<host>\[[0-9A-Fa-f:.]+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}|(?=[0-9_.-]*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\*|)"
+    r":(?P<port>[1-9][0-9]{1,4})"
+)
+_MOST_ADDRESSES = 32
+_LEAST_OF_NAMED = 1000  # below, it is an image's tag: `postgres:16`
 _HERE = ("localhost", "0.0.0.0", "::1", "::", "+", "*", "host.docker.internal", "gateway.docker.internal")
 _OF_SEVERAL_HOSTS = {
     *("amqp", "amqps", "cassandra", "elasticsearch", "etcd", "kafka", "loadbalance", "mariadb", "memcached", "mongodb"),
@@ -63,6 +71,40 @@ def find(text: str, offset: int = 0) -> Iterator[UrlPort]:
         yield UrlPort("oracle", match["host"], match["port"], Span(start + offset, end + offset))
 
 
+def addresses(text: str, offset: int = 0) -> tuple[UrlPort, ...]:
+    """The ports of a value that is a list of addresses as a whole, with an empty scheme. `offset` is added to the spans.
+
+    A host that is not written (`:8080`) is 0.0.0.0. None where a part may be something else: a time, an image with its tag.
+    """
+    found: list[UrlPort] = []
+    start = 0
+    for part in text.split(",", _MOST_ADDRESSES) if ":" in text else ():
+        match = _ADDRESS.fullmatch(part)
+        if match is None or not _is_address(host := match["host"].strip("[]"), int(match["port"])):
+            return ()
+        span = Span(start + offset + match.start("port"), start + offset + match.end("port"))
+        found.append(UrlPort("", host or "0.0.0.0", match["port"], span))
+        start += len(part) + 1
+    return tuple(found)
+
+
+def in_value(text: str, offset: int = 0) -> Iterator[UrlPort]:
+    """The ports of a variable's value: of the URLs in it, or of the addresses that it is."""
+    yield from find(text, offset)
+    yield from addresses(text, offset)
+
+
+def of_this_machine(text: str, offset: int = 0) -> tuple[UrlPort, ...]:
+    """As `addresses`, where all ask for this machine: in code, `user:1234` may be anything."""
+    found = addresses(text, offset)
+    return found if all(is_loopback(each.host) and not is_unspecific(each.host) for each in found) else ()
+
+
+def _is_address(host: str, port: int) -> bool:
+    is_named = host == "" or any(sign.isalpha() for sign in host if ":" not in host)
+    return port <= LAST_PORT and (port >= _LEAST_OF_NAMED or not is_named or is_loopback(host))
+
+
 def _ports(scheme: str, text: str, start: int, end: int, offset: int) -> Iterator[UrlPort]:
     start = max(start, text.rfind("@", start, end) + 1)
     is_list = scheme.partition("+")[0] in _OF_SEVERAL_HOSTS
@@ -79,6 +121,11 @@ def _ports(scheme: str, text: str, start: int, end: int, offset: int) -> Iterato
 def _goes_on(text: str, match: re.Match[str]) -> bool:
     """Whether the number is but the beginning of one: `:50${SUFFIX}`, `:50%d`. What follows a whole port is the path."""
     return len(match["port"]) < _WHOLE and text[match.end() : match.end() + 1] in ("$", "%", "{")
+
+
+def is_unspecific(host: str) -> bool:
+    """Whether a server that is told this host listens on all addresses."""
+    return host in ("*", "0.0.0.0", "::")
 
 
 def is_loopback(host: str) -> bool:

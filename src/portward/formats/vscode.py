@@ -89,5 +89,5 @@ class _Reader:
         yield from self._urls(value, (name,))
 
     def _urls(self, value: Scalar, variables: tuple[str, ...]) -> Iterator[PortSpec]:
-        for url in urls.find(value.value, value.span.start) if value.is_plain else ():
+        for url in urls.in_value(value.value, value.span.start) if value.is_plain else ():
             yield self.source.port(url.span, Role.URL, urls.side(url.host), host=url.host, variables=variables)

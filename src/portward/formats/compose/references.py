@@ -42,6 +42,7 @@ def references(service: str, items: dict[str, Node], values: Values[str, str]) -
         if is_port_name(name) and port.isdecimal():
             variables, span = written(item, Span(len(item.text) - len(port), len(item.text)))
             yield _container_port(service, "compose-environment", item, span, int(port), (name, *variables))
+        yield from _addresses(service, name, item)
     yield from own_ports(service, items)
     for key, node in items.items():
         if key not in _WITHOUT_REFERENCES:
@@ -209,17 +210,33 @@ def _urls(node: Node) -> Iterator[PortSpec]:
     for scalar in scalars(node):
         if "://" not in scalar.value or scalar.value_start is None:
             continue
-        for url in urls.find(scalar.value):
-            yield PortSpec(
-                origin="compose-url",
-                role=Role.URL,
-                side=urls.side(url.host),
-                location=inside(scalar, url.span.start),
-                span=_shift(scalar, url.span),
-                text=first_line(scalar),
-                published=url.port,
-                host=url.host,
-            )
+        yield from (_url(scalar, url) for url in urls.find(scalar.value))
+
+
+def _addresses(service: str, name: str, item: Scalar) -> Iterator[PortSpec]:
+    """What a variable's value asks for, `kafka:9092`, or what its container listens on, `0.0.0.0:11434`."""
+    if item.value_start is None or item.expansion is not None or item.value != item.text:
+        return
+    value = item.text.removeprefix(f"{name}=")
+    for address in urls.addresses(value, len(item.text) - len(value)):
+        if urls.is_unspecific(address.host):
+            span = _shift(item, address.span)
+            yield _container_port(service, "compose-environment", item, span, int(address.port), (name,))
+        else:
+            yield _url(item, address)
+
+
+def _url(scalar: Scalar, url: urls.UrlPort) -> PortSpec:
+    return PortSpec(
+        origin="compose-url",
+        role=Role.URL,
+        side=urls.side(url.host),
+        location=inside(scalar, url.span.start),
+        span=_shift(scalar, url.span),
+        text=first_line(scalar),
+        published=url.port,
+        host=url.host,
+    )
 
 
 def _environment(node: Node | None) -> Iterator[tuple[str, Scalar]]:
