@@ -519,3 +519,13 @@ def test_addresses_without_a_scheme_move_too(tmp_path: Path, capsys: pytest.Capt
     assert ("LISTEN" in left or "0.0.0.0:9092" in left, "kafka:9092" in left) == (True, True)
     _, document = _json(capsys, "-C", tmp_path, "set", "kafka=9192", "--container")
     assert [row["path"] for row in document["changes"]] == [".env", *["compose.yaml"] * 4, "config.js", "settings.py"]
+
+
+def test_ports_that_two_services_take_from_one_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `extends`: the one place is told once, and nobody is told to change it, for that would move both."""
+    base = "services:\n  base: {image: x, ports: ['28080:80']}\n  child: {extends: {service: base}}\n"
+    (tmp_path / "compose.yaml").write_text(base)
+    _, checked = _json(capsys, "-C", tmp_path, "check")
+    (finding,) = [finding for finding in checked["findings"] if finding["rule"] == "duplicate-host-port"]
+    assert len(finding["locations"]) == 1
+    assert [fix["title"].partition(":")[0] for fix in finding["fixes"]] == ["give child ports of its own"]

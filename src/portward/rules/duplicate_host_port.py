@@ -65,7 +65,9 @@ def _finding(
     else:
         message = f"{who} {shared} {'twice' if service is other else 'both'}"
     port = snapshot.free.get(later)
-    fixes = (Fix(f"publish {port} instead in {later.location}", None, True),) if port else ()
+    is_one_place = (spec.location, spec.span) == (later.location, later.span)  # `extends`, or an alias of YAML
+    own = f"give {other.name} ports of its own: it takes {service.name}'s, in {later.location}"
+    fixes = (Fix(own if is_one_place else f"publish {port} instead in {later.location}", None, True),) if port else ()
     return Finding(
         rule=RULE,
         severity=Severity.WARNING if picks else SEVERITY,
@@ -74,7 +76,9 @@ def _finding(
         port=shared.low,
         transport=Transport(spec.protocol.lower()) if spec.protocol.lower() in ("tcp", "udp") else None,
         locations=tuple(
-            place.place for owner, entry in (first, second) for place in (entry, *definitions(owner, entry))
+            dict.fromkeys(
+                place.place for owner, entry in (first, second) for place in (entry, *definitions(owner, entry))
+            )
         ),
         hint=f"{port} is free for {other.name}" if port else None,
         fixes=fixes,
