@@ -460,35 +460,38 @@ def test_a_file_of_a_containers_variables_is_read_whatever_its_name(
 
 def test_packages_of_a_workspace_are_services(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without Compose: what lies in packages/web is web, as WEB_PORT is; each of its ports is addressed by its number."""
-    web = tmp_path / "packages/web"
+    web, dev, preview = tmp_path / "packages/web", free_ports(), free_ports()
     web.mkdir(parents=True)
     (tmp_path / ".git").mkdir()
-    (tmp_path / ".env").write_text("WEB_PORT=15173\nAPI_PORT=13001\n")
+    (tmp_path / ".env").write_text(f"WEB_PORT={dev}\nAPI_PORT={free_ports()}\n")
     (web / "package.json").write_text(
-        '{"scripts": {"dev": "vite --port 15173", "preview": "vite preview --port=14173"}}\n'
+        json.dumps({"scripts": {"dev": f"vite --port {dev}", "preview": f"vite preview --port={preview}"}})
     )
-    (web / "vite.config.js").write_text("export default { server: { port: Number(process.env.WEB_PORT) || 15173 } }\n")
+    (web / "vite.config.js").write_text(
+        f"export default {{ server: {{ port: Number(process.env.WEB_PORT) || {dev} }} }}\n"
+    )
     status, checked = _json(capsys, "-C", tmp_path, "check")
     assert (status, [finding["rule"] for finding in checked["findings"] if finding["severity"] != "note"]) == (0, [])
-    _, document = _json(capsys, "-C", tmp_path, "set", "web=15273")
+    _, document = _json(capsys, "-C", tmp_path, "set", "web=1527")
     assert [row["path"] for row in document["changes"]] == [
         ".env",
         "packages/web/package.json",
         "packages/web/vite.config.js",
     ]
-    assert document["remarks"] == ["web publishes more: web:14173 stays as it is"]
-    _, document = _json(capsys, "-C", tmp_path, "set", "web:14173=14273")
-    assert ([row["old"] for row in document["changes"]], document["remarks"]) == (["14173"], [])
-    status, document = _json(capsys, "-C", tmp_path, "set", "web:9=14273")
-    assert (status, document["error"]["hint"]) == (2, "it publishes 15173, 14173")
+    assert document["remarks"] == [f"web publishes more: web:{preview} stays as it is"]
+    _, document = _json(capsys, "-C", tmp_path, "set", f"web:{preview}=1427")
+    assert ([row["old"] for row in document["changes"]], document["remarks"]) == ([str(preview)], [])
+    status, document = _json(capsys, "-C", tmp_path, "set", "web:9=1427")
+    assert (status, document["error"]["hint"]) == (2, f"it publishes {dev}, {preview}")
 
 
 def test_projects_of_folders_below_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A repository whose Compose files are all in folders of their own: nothing is declared above them, and it is told where to go."""
     (tmp_path / ".git").mkdir()
+    port = free_ports()
     for name in ("front end", "backend"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "compose.yaml").write_text("services: {api: {image: x, ports: ['28080:80']}}\n")
+        (tmp_path / name / "compose.yaml").write_text(f"services: {{api: {{image: x, ports: ['{port}:80']}}}}\n")
     for verb in ("check", "services"):
         assert main(["-C", str(tmp_path), verb]) == 0
         told = capsys.readouterr().out
@@ -496,9 +499,9 @@ def test_projects_of_folders_below_are_named(tmp_path: Path, capsys: pytest.Capt
         assert "are in backend and front end" in told
         assert command[0] == "-C"
         assert os.path.samefile(command[1], tmp_path / "backend")
-    assert main(["-C", str(tmp_path), "set", "api=28081"]) == 2
+    assert main(["-C", str(tmp_path), "set", "api=1808"]) == 2
     assert "projects of their own are below, as backend" in capsys.readouterr().err
-    (tmp_path / "compose.yaml").write_text("services: {web: {image: x, ports: ['28090:80']}}\n")
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: x, ports: ['{port}:80']}}}}\n")
     assert main(["-C", str(tmp_path), "check"]) == 0
     assert "of their own" not in capsys.readouterr().out
 
@@ -529,3 +532,47 @@ def test_ports_that_two_services_take_from_one_place(tmp_path: Path, capsys: pyt
     (finding,) = [finding for finding in checked["findings"] if finding["rule"] == "duplicate-host-port"]
     assert len(finding["locations"]) == 1
     assert [fix["title"].partition(":")[0] for fix in finding["fixes"]] == ["give child ports of its own"]
+
+
+def test_all_that_names_the_port_of_a_container_moves_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arguments of its build, its health checks with and without a scheme, a proxy's label in a list, and options that take an address."""
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  api:
+    build: {context: ./api, args: {PORT: 8000, LIMIT: 8000}}
+    ports: ["28000:8000"]
+    healthcheck: {test: curl -f localhost:8000/health}
+    labels: ["traefik.http.services.api.loadbalancer.server.port=8000", "retries=8000"]
+  proxy:
+    image: traefik:v3
+    command: ["--entrypoints.web.address=:8081", "--limit=:8081x"]
+    ports: ["28081:8081"]
+""")
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/Dockerfile").write_text(
+        "FROM x\nARG PORT=8000\nHEALTHCHECK CMD curl http://localhost:8000/health\n"
+    )
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28001", "--container")
+    assert [(row["path"], row["line"]) for row in document["changes"]] == [
+        *[("api/Dockerfile", line) for line in (2, 3)],
+        *[("compose.yaml", line) for line in (3, 4, 4, 5, 6)],
+    ]
+    assert all(row["old"] in ("8000", "28000") for row in document["changes"])
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28001")
+    assert [row["line"] for row in document["changes"]] == [4]
+    assert {(row["path"], row["line"]) for row in document["unchanged"]} == {
+        *[("api/Dockerfile", line) for line in (2, 3)],
+        *[("compose.yaml", line) for line in (3, 5, 6)],
+    }
+    _, document = _json(capsys, "-C", tmp_path, "set", "proxy=28082", "--container")
+    assert [(row["line"], row["column"]) for row in document["changes"]] == [(9, 43), (10, 14), (10, 20)]
+
+
+def test_a_makefile_is_shown_without_its_tabs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the address that its command asks for moves."""
+    (tmp_path / "compose.yaml").write_text("services: {api: {image: x, ports: ['28000:80']}}\n")
+    (tmp_path / "Makefile").write_text("smoke:\n\tcurl -sf localhost:28000/health\n")
+    assert main(["-C", str(tmp_path), "set", "api=28001"]) == 0
+    assert "Makefile:2       curl -sf localhost:[-28000-]{+28001+}/health" in capsys.readouterr().out

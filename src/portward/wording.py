@@ -49,7 +49,7 @@ def shown(text: str, longest: int = 200) -> str:
         text = "://".join([first, *map(_without_password, urls)])
     text = text[: longest + 1]
     if not text.isprintable():
-        text = "".join(char if char.isprintable() else "?" for char in text)
+        text = "".join(char if char.isprintable() else " " if char == "\t" else "?" for char in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -153,6 +153,7 @@ def _of_command(words: Sequence[Word], depth: int) -> Iterator[CommandPort]:
     for word in words:
         yield from _urls(word, 0)
         yield from _fallbacks(word)
+        yield from _addresses(word, _program(words[programs[-1]]) if programs else None)
 
 
 # Which program is run
@@ -331,6 +332,18 @@ def _urls(word: Word, start: int) -> Iterator[CommandPort]:
         span = word.passage.span(url.span.start, url.span.end)
         if span is not None and int(url.port):
             yield CommandPort(span, Role.URL, host=url.host)
+
+
+def _addresses(word: Word, program: str | None) -> Iterator[CommandPort]:
+    """The port of an address without a scheme that a word, or an option's value, is: `localhost:8000/health`, `--listen=:9000`."""
+    start = word.text.find("=") + 1 if word.text.startswith("-") else 0
+    text = word.text[start:].partition("/")[0]
+    for address in urls.addresses(text, start):
+        span = word.passage.span(address.span.start, address.span.end)
+        if span is not None and urls.is_unspecific(address.host) and start + len(text) == len(word.text):
+            yield CommandPort(span, Role.HOST, program, host_ip=ANY)
+        elif span is not None and urls.is_loopback(address.host) and not urls.is_unspecific(address.host):
+            yield CommandPort(span, Role.URL, host=address.host)
 
 
 def _fallbacks(word: Word) -> Iterator[CommandPort]:

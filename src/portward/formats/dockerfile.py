@@ -82,15 +82,15 @@ class _Reader:
         self.exposed = {name for each in self.instructions if each.name == "EXPOSE" for name in _exposed(each.rest)}
 
     def ports(self) -> Iterator[PortSpec]:
-        entries: dict[str, list[Passage]] = {}  # the words of the ENTRYPOINT of each stage
+        entries: dict[str, list[Passage] | None] = {}  # the words of the ENTRYPOINT of each stage, None in shell form
         for stage in _stages(self.instructions):
-            own = [_exec_words(each.rest) or [] for each in stage.instructions if each.name == "ENTRYPOINT"]
+            own = [_exec_words(each.rest) for each in stage.instructions if each.name == "ENTRYPOINT"]
             entry = own[-1] if own else entries.get(stage.base, [])
             entries[stage.name] = entry
             for instruction in stage.instructions:
                 yield from self._of_instruction(instruction, entry)
 
-    def _of_instruction(self, instruction: _Instruction, entry: list[Passage]) -> Iterator[PortSpec]:
+    def _of_instruction(self, instruction: _Instruction, entry: list[Passage] | None) -> Iterator[PortSpec]:
         match instruction.name:
             case "EXPOSE":
                 yield from self._expose(instruction.rest)
@@ -98,7 +98,7 @@ class _Reader:
                 yield from self._define(instruction)
             case "ENTRYPOINT":
                 yield from self._command(instruction.rest, [])
-            case "CMD":
+            case "CMD" if entry is not None:  # one in shell form takes no arguments
                 yield from self._command(instruction.rest, entry)
             case "HEALTHCHECK":
                 check = _CHECK.match(instruction.rest.text)

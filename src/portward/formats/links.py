@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 
+from portward.formats.urls import is_loopback
 from portward.model import Link, PortSpec, Role, Service, Side
 
 TYPE_CHECKING = False
@@ -225,11 +226,17 @@ class _Linker:
 
     def _url(self, spec: PortSpec, around: Service | None) -> None:
         if spec.side is Side.CONTAINER:
+            target = _as_port(spec)
             service = self._by_name.get(spec.host or "")
+            if service is None and is_loopback(
+                spec.host or ""
+            ):  # what asks its own container, in the recipe of its image
+                service = next(
+                    (each for each in self._owners(spec.location.path) if self._entry_of_target(each, target)), None
+                )
             if service is None:
                 self.loose.append(spec)
                 return
-            target = _as_port(spec)
             entry = self._entry_of_target(service, target) or next(iter(self._entries[service.name]), None)
             self._join(entry or self._container_entry(service, target), spec, Side.CONTAINER, f"names {spec.host}")
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from portward.formats import commands, urls
+from portward.formats.dotenv import is_port_name
 from portward.formats.text import Passage
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence
 from portward.model import PortSpec, Role, Side, Span
@@ -36,6 +37,7 @@ def own_ports(service: str, items: dict[str, Node]) -> Iterator[PortSpec]:
         for scalar, port in _command_ports(node):
             yield _spec(service, f"compose-{origin}", scalar, port.span, port.variables)
     yield from _labels(service, items.get("labels"))
+    yield from _arguments(service, items.get("build"))
 
 
 def _command_ports(node: Node | None) -> Iterator[tuple[Scalar, CommandPort]]:
@@ -76,10 +78,35 @@ def _passage(scalar: Scalar) -> Passage:
 
 
 def _labels(service: str, node: Node | None) -> Iterator[PortSpec]:
-    for name, item in node.items.items() if isinstance(node, Mapping) else ():
-        start = item.value_start if isinstance(item, Scalar) else None
-        if isinstance(item, Scalar) and start is not None and _BALANCED.fullmatch(name) and _PORT.fullmatch(item.value):
-            yield _spec(service, "compose-label", item, Span(start, start + len(item.value)), ())
+    for name, item, start in variables_of(node):
+        if _BALANCED.fullmatch(name) and _PORT.fullmatch(item.value, start):
+            yield _told(service, "compose-label", item, start, ())
+
+
+def _arguments(service: str, build: Node | None) -> Iterator[PortSpec]:
+    """What the recipe of the image is given for its ARG, which become the container's own."""
+    for name, item, start in variables_of(build.items.get("args") if isinstance(build, Mapping) else None):
+        if is_port_name(name) and _PORT.fullmatch(item.value, start):
+            yield _told(service, "compose-build", item, start, (name,)).replace(text=f"{name}={item.value[start:]}")
+
+
+def variables_of(node: Node | None) -> Iterator[tuple[str, Scalar, int]]:
+    """The entries of `NAME: VALUE` or `NAME=VALUE` that the file writes itself: name, scalar, and where in it the value starts."""
+    entries = node.items.items() if isinstance(node, Mapping) else [("", item) for item in _items(node)]
+    for key, item in entries:
+        if isinstance(item, Scalar) and item.value_start is not None and item.expansion is None:
+            name, equals, _ = (key, "", "") if key else item.value.partition("=")
+            yield name, item, len(name) + len(equals) if not key else 0
+
+
+def _items(node: Node | None) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Sequence) else ()
+
+
+def _told(service: str, origin: str, item: Scalar, start: int, variables: tuple[str, ...]) -> PortSpec:
+    assert item.value_start is not None
+    span = Span(item.value_start + start, item.value_start + len(item.value))
+    return _spec(service, origin, item, span, variables)
 
 
 def _spec(service: str, origin: str, item: Scalar, span: Span, variables: tuple[str, ...]) -> PortSpec:
