@@ -104,7 +104,10 @@ def test_what_stays_is_told_as_ss_and_lsof_do(way: str, staying: list[Child], mo
     ports = {port for child in staying for port in child.facts["ports"]}
     expected = by_ss(ports)
     assert expected == by_lsof(ports)
-    assert {len(pids) for pids in expected.values()} == {3}
+    # the kernel may give one server's TCP the number that it gave another one's UDP
+    assert {port: len(pids) for port, pids in expected.items()} == {
+        port: 3 * sum(port in child.facts["ports"] for child in staying) for port in ports
+    }
     servers = set().union(*expected.values())
     for _round in range(ROUNDS):
         rows = reader.read(udp=True).listeners

