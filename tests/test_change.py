@@ -576,3 +576,41 @@ def test_a_makefile_is_shown_without_its_tabs(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "Makefile").write_text("smoke:\n\tcurl -sf localhost:28000/health\n")
     assert main(["-C", str(tmp_path), "set", "api=28001"]) == 0
     assert "Makefile:2       curl -sf localhost:[-28000-]{+28001+}/health" in capsys.readouterr().out
+
+
+def test_a_default_in_the_environment_of_another_service_moves_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable is the port's, wherever a service falls back for it."""
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  api: {image: x, ports: ["${API_PORT:-28000}:80"]}
+  web:
+    image: y
+    environment: ["API=http://localhost:${API_PORT:-28000}", "WAIT=${SECONDS:-28000}"]
+""")
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28001")
+    assert [(row["line"], row["column"]) for row in document["changes"]] == [(2, 40), (5, 53)]
+
+
+def test_where_else_the_number_stands_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In files that no reader knows, where it may be a port: they stay, and nothing else is said to."""
+    (tmp_path / "compose.yaml").write_text("services: {api: {image: x, ports: ['28000:80']}}\n")
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/ci.yml").write_text("steps:\n  - run: curl http://localhost:28000/health\n")
+    (tmp_path / "notes.txt").write_text("The port is 28000.\nIt waits 28000 ms.\nport 128000, v1.28000, 28000.5\n")
+    (tmp_path / "data.csv").write_text("port\n28000\n")
+    (tmp_path / "picture.bin").write_bytes(b"\xff\xfe port 28000")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    _, document = _json(capsys, "-C", tmp_path, "set", "api=28001", "--write")
+    assert [(row["path"], row["line"], row["why"]) for row in document["unchanged"]] == [
+        (".github/workflows/ci.yml", 2, "nothing says whether it is this port"),
+        ("notes.txt", 1, "nothing says whether it is this port"),
+    ]
+    assert [path.name for path, data in before.items() if path.read_bytes() != data] == ["compose.yaml"]
+    assert main(["-C", str(tmp_path), "undo"]) == 0
+    assert main(["-C", str(tmp_path), "set", "api=28001"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "(.github/workflows/ci.yml:2), The port is 28000. (notes.txt:1): nothing says whether it is this port" in told
+    )

@@ -14,7 +14,7 @@ from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 SETTINGS = "portward.toml"
 USER_SETTINGS = "config.toml"
@@ -35,11 +35,32 @@ _NOT_OURS = {
     "coverage",
     "__pycache__",
 }
-_HIDDEN_BUT_OURS = {".devcontainer", ".nginx", ".streamlit", ".vscode"}
+_HIDDEN_BUT_OURS = {".circleci", ".devcontainer", ".github", ".nginx", ".streamlit", ".vscode"}
 _DEEPEST = 6
 _LONGEST_GIT_FILE = 4096
 _MOST_FILES = 20_000
 _LARGEST_FILE_BYTES = 4 << 20
+
+
+_NOT_WRITTEN = (
+    ".lock",
+    ".log",
+    ".csv",
+    ".tsv",
+    ".svg",
+    ".map",
+    ".min.js",
+    ".min.css",
+    ".ipynb",
+    "-lock.json",
+    "-lock.yaml",
+    "go.sum",
+)
+
+
+def _is_written(path: str) -> bool:
+    """Whether people write a file of this name: not what tools do."""
+    return not path.endswith(_NOT_WRITTEN)
 
 
 class TooLarge(OSError):
@@ -182,6 +203,17 @@ class Files:
                     pending.append((f"{path}/", depth + 1))
         self.aside.sort()
         return sorted(found), skipped
+
+    def texts(self, having: Collection[str]) -> Iterator[tuple[str, str]]:
+        """The files that people write and in which one of the given texts is, path and text; what cannot be read is passed over."""
+        wanted = [each.encode() for each in having]
+        for path in self.find(_is_written)[0]:
+            try:
+                data = self._bytes(path)
+                if any(each in data for each in wanted):
+                    yield path, data.decode("utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
 
     def top(self) -> tuple[list[str], list[Skipped]]:
         """The names of the files in the root itself, sorted; what could not be seen."""

@@ -166,7 +166,10 @@ class Service(Record):
         """The host ports that the files give the service: what Compose publishes, else what it listens on by its files."""
         published = [spec for spec in self.ports if spec.origin == "compose"]
         own = published or [spec for spec in self.ports if spec.role is Role.HOST and spec.side is Side.HOST]
-        own = own or [spec for spec in self.ports if spec.role is Role.FALLBACK and spec.side is Side.HOST]
+        defaults = [spec for spec in self.ports if spec.role is Role.FALLBACK and spec.side is Side.HOST]
+        own = own or [
+            spec for spec in defaults if spec.origin != "compose-fallback"
+        ]  # of what another service publishes
         return _distinct(own)
 
     @property

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from portward.render.text import Paint
 
 
+_NAMED = 8
+"""Places of one reason that are told by name; all of them are in JSON."""
+
+
 def text(answer: Changes, command: str, empty: str, paint: Paint) -> Iterator[str]:
     """The moves, each place with its old and new characters, what is left alone, and how to go on."""
     if not answer.changes:
@@ -67,13 +71,19 @@ def _kept(planned: Plan, changed: Collection[tuple[str, int]]) -> Iterator[str]:
     ]
     if container:
         yield from wrapped(f"  unchanged: {_named(container)} {_are(container)} the container's side", "    ")
+    doubts: dict[str, list[PortSpec]] = {}
     for spec in planned.kept:
         if spec.side is not Side.CONTAINER:
-            yield from wrapped(f"  unchanged: {_named([spec])}: {spec.why}", "    ")
+            doubts.setdefault(spec.why, []).append(spec)
+    for why, specs in doubts.items():
+        yield from wrapped(f"  unchanged: {_named(specs)}: {why}", "    ")
 
 
 def _named(specs: Sequence[PortSpec]) -> str:
-    return ", ".join(f"{shown(spec.text, 50)} ({spec.location.path}:{spec.location.line})" for spec in specs)
+    """The specs with their places, the first of many."""
+    named = [f"{shown(spec.text, 50)} ({spec.location.path}:{spec.location.line})" for spec in specs[:_NAMED]]
+    more = f" and {len(specs) - _NAMED} more" if len(specs) > _NAMED else ""
+    return ", ".join(named) + more
 
 
 def _are(specs: Sequence[PortSpec]) -> str:

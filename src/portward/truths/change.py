@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from portward.arguments import Wish
     from portward.formats.markdown import PortRow
     from portward.journal import Journal, Undo
-    from portward.model import Edit, Link, Project, Settings
+    from portward.model import Edit, Link, PortSpec, Project, Settings
     from portward.workspace import Files
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -47,6 +47,10 @@ class Texts:
             found = not_utf8(error, path)
             message = f"{found.message}: it is read, but not changed"
             raise NoPlan(message, hint=found.hint, path=path, line=found.line, column=found.column) from None
+
+    def having(self, numbers: Collection[int]) -> Iterator[tuple[str, str]]:
+        """The files of the project, read by it or not, that write one of the numbers: path and text."""
+        return self._files.texts([str(number) for number in numbers])
 
     def digest(self, path: str) -> str:
         """The SHA-256 of the bytes that the text was read from, in hex."""
@@ -156,11 +160,21 @@ class Session:
             _refuse_overlaps(set() if clears else _overlaps(self.project), after, moves)
             along = _along(self.project, after, moves)
             remarks = [*remarks, *_ranges(self.project, moves), *along]
+            planned = planned.replace(kept=(*planned.kept, *self._unexplained(moves)))
         answer = _changes(planned, draft, self._texts, remarks)
         _require_as_shown(answer, shown)
         if not write or not planned.edits:
             return answer
         return answer.replace(undo=draft.write(self._journal, verb), written=True)
+
+    def _unexplained(self, moves: Sequence[Move]) -> Iterator[PortSpec]:
+        """Where else the numbers stand that the moves take away, as far as nothing tells what they are there."""
+        from portward.formats.numbers import unexplained
+
+        entries = [(move, move.link.entry) for move in moves if move.link.entry]
+        numbers = {entry.range.low for _, entry in entries if entry.range}
+        numbers |= {move.link.target for move, _ in entries if move.container and move.link.target}
+        return unexplained(self.project, numbers, self._texts.having(numbers))
 
     def document(self, *, write: bool, shown: Changes | None = None) -> Changes:
         """The table of ports in the project's document, as it should be. Raises FileChanged where that is not what was `shown`."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_REFERENCES = ("image", "healthcheck", "ports", "labels")
 """Keys of a service whose URLs say nothing about other services' ports."""
+_WITHOUT_FALLBACKS = ("ports", "expose", "image")
 _COMMANDS = ("command", "entrypoint")
 """Keys whose loopback URLs are the container's own: see `commands`."""
 
@@ -43,6 +44,7 @@ def references(service: str, items: dict[str, Node], values: Values[str, str]) -
             variables, span = written(item, Span(len(item.text) - len(port), len(item.text)))
             yield _container_port(service, "compose-environment", item, span, int(port), (name, *variables))
         yield from _addresses(service, name, item)
+    yield from _fallbacks_elsewhere(items)
     yield from own_ports(service, items)
     for key, node in items.items():
         if key not in _WITHOUT_REFERENCES:
@@ -138,17 +140,32 @@ def _fallbacks(service: str, ports: Node | None, values: Values[str, str]) -> It
         for piece in _defaults(scalar.value):
             overridden = tuple(name for name in piece.fallback_for if values.get(name))
             if overridden and piece.text.isdecimal():
-                yield PortSpec(
-                    origin="compose-fallback",
-                    role=Role.FALLBACK,
-                    side=Side.HOST,
-                    location=inside(scalar, piece.span.start),
-                    span=_shift(scalar, piece.span),
-                    text=first_line(scalar),
-                    service=service,
-                    published=piece.text,
-                    variables=overridden,
-                )
+                yield _fallback(scalar, piece, overridden, service)
+
+
+def _fallbacks_elsewhere(items: dict[str, Node]) -> Iterator[PortSpec]:
+    """The defaults of variables that are called ports, wherever a service writes them: `http://localhost:${API_PORT:-8000}`."""
+    found = [scalar for key, node in items.items() if key not in _WITHOUT_FALLBACKS for scalar in scalars(node)]
+    for scalar in dict.fromkeys(found):
+        if scalar.expansion is None or scalar.value_start is None:
+            continue
+        for piece in _defaults(scalar.value):
+            if piece.text.isdecimal() and any(map(is_port_name, piece.fallback_for)):
+                yield _fallback(scalar, piece, piece.fallback_for)
+
+
+def _fallback(scalar: Scalar, piece: Piece, variables: tuple[str, ...], service: str | None = None) -> PortSpec:
+    return PortSpec(
+        origin="compose-fallback",
+        role=Role.FALLBACK,
+        side=Side.HOST,
+        location=inside(scalar, piece.span.start),
+        span=_shift(scalar, piece.span),
+        text=first_line(scalar),
+        service=service,
+        published=piece.text,
+        variables=variables,
+    )
 
 
 def _written_ports(ports: Node | None) -> Iterator[Scalar]:
