@@ -598,7 +598,9 @@ def test_where_else_the_number_stands_is_named(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "compose.yaml").write_text("services: {api: {image: x, ports: ['28000:80']}}\n")
     (tmp_path / ".github/workflows").mkdir(parents=True)
     (tmp_path / ".github/workflows/ci.yml").write_text("steps:\n  - run: curl http://localhost:28000/health\n")
-    (tmp_path / "notes.txt").write_text("The port is 28000.\nIt waits 28000 ms.\nport 128000, v1.28000, 28000.5\n")
+    (tmp_path / "notes.txt").write_text(
+        "The port is 28000.\nIt waits 28000 ms.\napi_key=hunter2 port 28000\nport 128000, v1.28000, 28000.5\n"
+    )
     (tmp_path / "data.csv").write_text("port\n28000\n")
     (tmp_path / "picture.bin").write_bytes(b"\xff\xfe port 28000")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -606,11 +608,14 @@ def test_where_else_the_number_stands_is_named(tmp_path: Path, capsys: pytest.Ca
     assert [(row["path"], row["line"], row["why"]) for row in document["unchanged"]] == [
         (".github/workflows/ci.yml", 2, "nothing says whether it is this port"),
         ("notes.txt", 1, "nothing says whether it is this port"),
+        ("notes.txt", 3, "nothing says whether it is this port"),
     ]
+    assert "hunter2" not in json.dumps(document)
     assert [path.name for path, data in before.items() if path.read_bytes() != data] == ["compose.yaml"]
     assert main(["-C", str(tmp_path), "undo"]) == 0
     assert main(["-C", str(tmp_path), "set", "api=28001"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert (
-        "(.github/workflows/ci.yml:2), The port is 28000. (notes.txt:1): nothing says whether it is this port" in told
+        "(.github/workflows/ci.yml:2), The port is 28000. (notes.txt:1), api_key=*** port 28000 (notes.txt:3): nothing says whether it is this port"
+        in told
     )

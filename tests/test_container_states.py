@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward import containers
-from portward.containers import discreet
+from portward.discretion import discreet
 from portward.model import Endpoint, Publication
 from tests.engine import PretendedEngine, http
 

@@ -6,14 +6,13 @@ changed, and nothing is run in a container.
 
 from __future__ import annotations
 
-import re
 import time
 
 from portward import engine
+from portward.discretion import discreet
 from portward.errors import Unavailable
 from portward.evidence import ContainerState
 from portward.model import ANY, Container, Endpoint, Publication, Skipped, Transport
-from portward.wording import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,15 +22,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 4.0
 """For everything that is asked of one engine."""
 
-_SECRET = re.compile(
-    r"""(?ix) ( (?:[\w-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w-]*
-    ["']? \s* [=:] \s* ["']? | (?:bearer|basic) \s+ ) ) [^\s"',;&]+"""
-)
-_KEY = re.compile(
-    r"\b(?:eyJ[\w-]{8,}(?:\.[\w-]+)*|gh[opsu]_\w{20,}|sk-[\w-]{16,}|AKIA[0-9A-Z]{12,}|xox[abp]-[\w-]{10,})"
-)
 _LINES = 3
-_LONGEST = 160
 _ENDED = ("exited", "dead", "restarting")
 _FRAME_BYTES = 8  # head of each piece of a log: stream, three zeros, length (ContainerAttach in the API)
 
@@ -136,14 +127,6 @@ def _log(asked: engine.Engine, identifier: str, tty: bool, deadline: float) -> t
     text = (body if tty else _unframed(body)).decode(errors="replace")
     lines = [line for line in map(discreet, text.splitlines()) if line]
     return tuple(lines[-_LINES:])
-
-
-def discreet(text: str) -> str:
-    """A line of somebody's log without what is called a password, a token or the like, and without well-known forms of keys.
-
-    A secret that nothing marks as one cannot be told from other words.
-    """
-    return shown(_KEY.sub("***", _SECRET.sub(r"\1***", text)).strip(), _LONGEST)
 
 
 def _unframed(body: bytes) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from portward.discretion import discreet
 from portward.formats.text import Source
 from portward.model import PortSpec, Role, Side, Span
 
@@ -42,7 +43,7 @@ def unexplained(project: Project, numbers: Collection[int], texts: Iterable[tupl
             if any(span.start < each.end and each.start < span.end for each in here):
                 continue
             if _may_be_a_port(source.text, span):
-                yield source.port(span, Role.MENTION, Side.UNKNOWN, why=WHY)
+                yield source.port(span, Role.MENTION, Side.UNKNOWN, text=discreet(source.line(span.start)), why=WHY)
 
 
 def _may_be_a_port(text: str, span: Span) -> bool:
