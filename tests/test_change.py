@@ -619,3 +619,63 @@ def test_where_else_the_number_stands_is_named(tmp_path: Path, capsys: pytest.Ca
         "(.github/workflows/ci.yml:2), The port is 28000. (notes.txt:1), api_key=*** port 28000 (notes.txt:3): nothing says whether it is this port"
         in told
     )
+
+
+_TWICE = """\
+services:
+  api: {image: x, ports: ["28000:80", "127.0.0.1:28010:80", "28000:80/udp"]}
+  web: {image: x, ports: ["127.0.0.1:28020:80", "[::1]:28020:80"], environment: ["API=http://localhost:28010"]}
+  one: {image: x, ports: ["127.0.0.1:28030:80"]}
+  two: {image: x, ports: ["127.0.0.2:28030:80"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wish", "old", "new"),
+    [
+        ("28010=28011", ("127.0.0.1:28010:80", "localhost:28010"), ("127.0.0.1:28011:80", "localhost:28011")),
+        ("28000=28001", ('"28000:80"',), ('"28001:80"',)),
+        ("28000/udp=28001", ("28000:80/udp",), ("28001:80/udp",)),
+        ("28020=28021", ("127.0.0.1:28020", "[::1]:28020"), ("127.0.0.1:28021", "[::1]:28021")),
+    ],
+)
+def test_a_port_may_be_named_by_its_number(tmp_path: Path, wish: str, old: list[str], new: list[str]) -> None:
+    """Whatever has the number, of one service: so a port that is published again can be moved alone."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(_TWICE)
+    assert main(["-C", str(tmp_path), "set", wish, "--write"]) == 0
+    expected = _TWICE
+    for before, after in zip(old, new, strict=True):
+        expected = expected.replace(before, after)
+    assert path.read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("wish", "message", "hint"),
+    [
+        ("28040=28041", "no service of stack publishes 28040/tcp", "`portward services` shows what is"),
+        ("28020/udp=28041", "no service of stack publishes 28020/udp", "28020/tcp is published"),
+        ("28030=28041", "28030 is published by one and two", "say which: one=28041"),
+        (
+            "28000/icmp=28041",
+            "'28000/icmp=28041' does not say which port",
+            "write SERVICE=PORT, or SERVICE:TARGET=PORT",
+        ),
+    ],
+)
+def test_a_number_that_means_none_or_several_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: str, message: str, hint: str
+) -> None:
+    """With what there is instead."""
+    (tmp_path / "compose.yaml").write_text(f"name: stack\n{_TWICE}")
+    code, document = _json(capsys, "-C", tmp_path, "set", wish)
+    assert (code, document["error"]["message"], document["error"]["hint"]) == (2, message, hint)
+
+
+def test_a_service_named_by_digits_is_meant_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose allows it."""
+    (tmp_path / "compose.yaml").write_text(
+        "services: {'28001': {image: x, ports: ['28000:80']}, b: {image: x, ports: ['28001:80']}}\n"
+    )
+    _, document = _json(capsys, "-C", tmp_path, "set", "28001=28002")
+    assert [row["old"] for row in document["changes"]] == ["28000"]

@@ -131,6 +131,44 @@ def test_who_is_a_life_behind_tells_nothing_anew(environment: dict[str, str]) ->
     assert told(environment) == [("start", 3.0), ("stop", 2.0), ("start", 1.0)]
 
 
+@pytest.mark.parametrize("sees_first", [True, False])
+def test_who_cannot_tell_the_owner_any_more_tells_no_other_life(environment: dict[str, str], sees_first: bool) -> None:
+    """The socket was there still when one of two looked, its process was not: the other knows who that was."""
+    known = row(SERVER).replace(cookie=7)
+    unknown = row().replace(cookie=7, owners=Owners.HIDDEN, project=None)
+    blind = [Event(what, when, unknown) for what, when in (("start", 1.25), ("stop", 2.25))]
+    seeing = [Event("start", 1.0, known), Event("stop", 2.0, known)]
+    with history.recording(environment, print) as one, history.recording(environment, print) as two:
+        first, second = (seeing, blind) if sees_first else (blind, seeing)
+        one(first[:1])
+        two(second[:1])
+        one(first[1:])
+        two(second[1:])
+    past = history.past(environment, PORT, Transport.TCP)
+    assert [each.what for each in past] == ["stop", "start"]
+    assert {(each.who, each.pid, each.project) for each in past} == {("node", SERVER.pid, "nexus")}
+
+
+def test_a_socket_that_is_given_away_has_another_owner(environment: dict[str, str]) -> None:
+    """Each of two who watch says so, and it is told once."""
+    heir = SERVER.replace(pid=SERVER.pid + 1, name="heir")
+    events = [
+        Event("start", 1.0, row(SERVER).replace(cookie=7)),
+        Event("owner", 2.0, row(heir).replace(cookie=7)),
+        Event("stop", 3.0, row(heir).replace(cookie=7)),
+    ]
+    with history.recording(environment, print) as one, history.recording(environment, print) as two:
+        for event in events:
+            one([event])
+            two([event.replace(when=event.when + 0.5)])
+    past = history.past(environment, PORT, Transport.TCP)
+    assert [(each.what, each.who, each.when) for each in past] == [
+        ("stop", "heir", 3.0),
+        ("owner", "heir", 2.0),
+        ("start", "node", 1.0),
+    ]
+
+
 def test_two_files_are_the_most(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much two watches write: the latest is there, and the size is bounded. Nothing is written into a file put aside."""
     monkeypatch.setattr(history, "FULL_BYTES", 4000)

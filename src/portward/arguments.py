@@ -95,7 +95,10 @@ def _bracketed(authority: str) -> tuple[str, str, str]:
 
 
 class Wish(Record):
-    """A service that is to have another host port; `target` is the container's port behind the one that is meant."""
+    """A service that is to have another host port; `target` is the container's port behind the one that is meant.
+
+    The `service` may be a host port instead: what has it is to have another.
+    """
 
     service: str
     target: int | None
@@ -104,10 +107,15 @@ class Wish(Record):
 
 
 def parse_wish(text: str) -> Wish:
-    """Reads `SERVICE[:TARGET[/PROTOCOL]]=PORT`, with a protocol of Compose's. Raises InvalidPort or UsageError for anything else."""
+    """Reads `SERVICE[:TARGET[/PROTOCOL]]=PORT` or `PORT[/PROTOCOL]=PORT`, with a protocol of Compose's.
+
+    Raises InvalidPort or UsageError for anything else.
+    """
     name, equals, port = text.rpartition("=")
-    service, _, target = name.partition(":")
+    service, colon, target = name.partition(":")
     number, _, protocol = target.partition("/")
+    if not colon and name.partition("/")[0].isdecimal():
+        service, _, protocol = name.partition("/")
     if not equals or not service or protocol not in ("", "tcp", "udp", "sctp"):
         raise UsageError(f"{text!r} does not say which port", hint="write SERVICE=PORT, or SERVICE:TARGET=PORT")
     ports = parse_range(port, text)

@@ -381,7 +381,7 @@ class Portward:
         options: ComposeOptions | None = None,
         shown: Changes | None = None,
     ) -> Changes:
-        """Gives services other host ports (`SERVICE[:TARGET]=PORT`) wherever they are written; with `container` targets too.
+        """Gives services other host ports (`SERVICE[:TARGET]=PORT`, or `PORT=PORT`) wherever they are written; with `container` targets too.
 
         Only with `write` are files changed, all of them or none, and only if that is still what was `shown` before. Raises NoPlan where
         it cannot be done by editing files or would change more than is meant; UsageError for a wish that names no port of the project;

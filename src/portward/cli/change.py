@@ -19,7 +19,8 @@ def add_set(parser: Declares) -> None:
         "wish",
         nargs="+",
         metavar="SERVICE[:TARGET]=PORT",
-        help="the service's new host port; TARGET is the container's port behind it, as in 53 or 53/udp (default: the first)",
+        help="the service's new host port; TARGET is the container's port behind it, as in 53 or 53/udp (default: the first). "
+        "Instead of a service, the host port that it has: 8080=8081, 53/udp=5353",
     )
     parser.add_argument(
         "--container", action="store_true", help="move the container's side too, with all that names it"

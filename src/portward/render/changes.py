@@ -26,8 +26,8 @@ def text(answer: Changes, command: str, empty: str, paint: Paint) -> Iterator[st
         yield empty
         return
     if answer.planned is not None:
-        for move in answer.planned.moves:
-            yield from wrapped(str(move), "    ")
+        for move in dict.fromkeys(map(str, answer.planned.moves)):  # a port on several addresses is several moves
+            yield from wrapped(move, "    ")
         yield ""
         yield from _places(answer.changes, paint)
         yield from _kept(answer.planned, {(change.path, change.line) for change in answer.changes})

@@ -284,6 +284,27 @@ def _line_changes(path: str, before: str | None, after: str | None) -> list[Chan
     ]
 
 
+def numbered(project: Project, wish: Wish) -> list[Link]:
+    """The published ports that a wish names by their number; none where it is the name of a service.
+
+    Raises UsageError for a number that nobody has, or several services.
+    """
+    names = {service.name for service in (*project.services, *project.inactive)}
+    if not wish.service.isdecimal() or wish.target is not None or wish.service in names:
+        return []
+    links = [link for link in project.links if link.entry and link.entry.number == wish.service]
+    found = [link for link in links if link.entry and link.entry.protocol.lower() == wish.protocol]
+    services = sorted({link.service for link in found})
+    if not found:
+        others = sorted({f"{wish.service}/{link.entry.protocol.lower()}" for link in links if link.entry})
+        hint = f"{' and '.join(others)} is published" if others else "`portward services` shows what is"
+        raise UsageError(f"no service of {project.name} publishes {wish.service}/{wish.protocol}", hint=hint)
+    if len(services) > 1:
+        hint = f"say which: {services[0]}={wish.port}"
+        raise UsageError(f"{wish.service} is published by {' and '.join(services)}", hint=hint)
+    return found
+
+
 def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
     """The published port that a wish is about, and the others of its service that are not written with it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portward.answers import Changes
 from portward.errors import FileChanged, NoFreePort, UsageError
-from portward.truths.change import Draft, Texts, chosen, undone
+from portward.truths.change import Draft, Texts, chosen, numbered, undone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,14 @@ def set_ports(
     session = declared.change(options)
     moves, remarks = [], list(session.remarks)
     for wish in parsed:
+        by_number = numbered(session.project, wish)
+        if by_number:
+            moves += [Move(link, wish.port, container) for link in by_number]
+            continue
         link, others = chosen(session.project, wish)
         moves.append(Move(link, wish.port, container))
         if others and wish.target is None:
-            ports = ", ".join(f"{other.service}:{other.entry.handle}" for other in others[:_SHOWN] if other.entry)
+            ports = ", ".join(_names(link, others)[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             stay = "stays as it is" if len(others) == 1 else "stay as they are"
             remarks.append(f"{wish.service} publishes more: {ports}{more} {stay}")
@@ -47,14 +51,27 @@ def set_ports(
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks, shown=shown)
 
 
+def _names(link: Link, others: Sequence[Link]) -> list[str]:
+    """What `set` calls the other ports of a service: by what is behind each, or by its own number where several have that."""
+    from collections import Counter
+
+    entries = [each.entry for each in others if each.entry]
+    times = Counter(each.entry.handle for each in (link, *others) if each.entry)
+    return [
+        f"{link.service}:{entry.handle}" if times[entry.handle] == 1 else f"{entry.number}{entry.suffix}"
+        for entry in entries
+    ]
+
+
 def _again(link: Link, others: Sequence[Link]) -> list[str]:
     """What is said where one port of the container is published by several entries: the first of them is meant."""
     entry = link.entry
     same = [other.entry for other in others if other.entry and link.target and other.target == link.target]
-    numbers = [each.number for each in same if entry and each.protocol == entry.protocol]
+    numbers = [f"{each.number}{each.suffix}" for each in same if entry and each.protocol == entry.protocol]
     if not numbers:
         return []
-    return [f"{link.service} publishes its port {link.target} again, as {', '.join(numbers)}: that stays as it is"]
+    again = f"{link.service} publishes its port {link.target} again, as {', '.join(numbers)}"
+    return [f"{again}: that stays as it is (`portward set {numbers[0]}=PORT` moves it)"]
 
 
 def resolve(

@@ -170,7 +170,9 @@ def _entry(row: Listener, what: str, when: float) -> dict[str, Any]:
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(entry.get(name) for name in ("port", "transport", "address", "netns", "who", "pid", "socket"))
+    """What tells a socket from any other: the kernel's number of it; where that is not known, who has it."""
+    owner = entry.get("socket") or (entry.get("who"), entry.get("pid"))
+    return (*(entry.get(name) for name in ("port", "transport", "address", "netns")), owner)
 
 
 def _held(entries: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
@@ -183,16 +185,13 @@ def _held(entries: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
 
 
 def _seen(environment: Mapping[str, str], port: int, transport: Transport) -> Iterator[Past]:
-    told = _Told()
+    lives: dict[tuple[Any, ...], _Life] = {}
     for entry in _documents(_paths(environment)):
         if entry.get("port") != port or entry.get("transport") != transport or entry.get("netns"):
             continue
         with suppress(LookupError, TypeError, ValueError):
-            when = _moment(entry["time"])
-            if entry["by"] == "watch" and not told.is_new(entry, when):
-                continue
-            yield Past(
-                when,
+            seen = Past(
+                _moment(entry["time"]),
                 str(entry["what"]),
                 str(entry["by"]),
                 shown(str(entry["who"])),
@@ -201,23 +200,47 @@ def _seen(environment: Mapping[str, str], port: int, transport: Transport) -> It
                 entry.get("user"),
                 entry.get("project"),
             )
+            if seen.by != "watch":
+                yield seen
+                continue
+            life = lives.get(_key(entry))
+            if life is None or life.is_over_before(seen, has_number=bool(entry.get("socket"))):
+                if life is not None:
+                    yield from life.told
+                lives[_key(entry)] = _Life(seen)
+            else:
+                life.add(seen)
+    for life in lives.values():
+        yield from life.told
 
 
-class _Told:
-    """What is told already, where several watched at the same time: each writes down what it sees, the slower one behind the other."""
+class _Life:
+    """What is told of one socket, where several watched at the same time: each writes down what it sees, the slower one behind the other."""
 
-    def __init__(self) -> None:
-        self._holds: dict[tuple[Any, ...], tuple[bool, float]] = {}
+    def __init__(self, first: Past) -> None:
+        self.told = [first]
 
-    def is_new(self, entry: Mapping[str, Any], when: float) -> bool:
-        """Whether an entry tells what those before it have not. Raises as a look at what makes no sense does."""
-        key, now = _key(entry), entry["what"] != "stop"
-        if key in self._holds:
-            held, since = self._holds[key]
-            if held is now or (now and entry.get("socket") and when - since < _BEHIND_SECONDS):
-                return False  # a socket that has ended does not begin again
-        self._holds[key] = now, when
-        return True
+    def is_over_before(self, seen: Past, *, has_number: bool) -> bool:
+        """Whether what is seen is of another life: a socket that has ended does not begin again, its number may after the machine did."""
+        last = self.told[-1]
+        return (
+            last.what == "stop" and seen.what != "stop" and not (has_number and seen.when - last.when < _BEHIND_SECONDS)
+        )
+
+    def add(self, seen: Past) -> None:
+        """Takes what those before have not told. Who has the socket may be known later, to one who looked before it was closed."""
+        last = self.told[-1]
+        if last.pid is None and seen.pid is not None:
+            self.told = [_of_the_same(each, seen) if each.pid is None else each for each in self.told]
+        if seen.what == "stop" and last.what != "stop":
+            self.told.append(_of_the_same(seen, last) if seen.pid is None else seen)
+        elif seen.what == "owner" and last.what != "stop" and (seen.who, seen.pid) != (last.who, last.pid):
+            self.told.append(seen)
+
+
+def _of_the_same(one: Past, other: Past) -> Past:
+    """What happened to the holder that the other tells of."""
+    return one.replace(who=other.who, pid=other.pid, user=other.user, project=other.project)
 
 
 def _stopped(environment: Mapping[str, str], port: int, transport: Transport) -> Iterator[Past]:

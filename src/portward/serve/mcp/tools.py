@@ -250,7 +250,7 @@ TOOLS = (
         "Change a service's host port in every file that writes it. First with wishes: returns a diff and preview_id, writes nothing. "
         "Then with preview_id alone: writes; refused if a file changed since.",
         given(
-            wishes=(["string"], "SERVICE[:TARGET]=PORT"),
+            wishes=(["string"], "SERVICE[:TARGET]=PORT, or OLD=NEW"),
             container=("boolean", "the container's side too"),
             preview_id=("string", ""),
         ),
