@@ -61,6 +61,11 @@ FORMATS: dict[str, tuple[str, ...]] = {
         "sites-enabled/*",
         "*.conf.template",
     ),
+    "spring": (
+        *("application.properties", "application.yml", "application.yaml"),
+        *("application-*.properties", "application-*.yml", "application-*.yaml"),
+    ),
+    "dotnet": ("launchSettings.json", "appsettings.json", "appsettings.*.json"),
     "systemd": ("*.service", "*.socket", "*.container", "*.pod"),
     "streamlit": (".streamlit/config.toml",),
     "vscode": (".vscode/launch.json", ".vscode/tasks.json"),

@@ -27,7 +27,7 @@ DOCUMENTS = ("markdown", "kubernetes")
 """Formats that say nothing about what listens on this machine."""
 _OWN_COMMANDS = ("compose-command", "compose-entrypoint", "compose-healthcheck", "compose-label")
 """Where Compose tells a container its own ports; a number of another one may be an option's that is no port of it."""
-_COMMAND_LINES = ("npm", "makefile", "shell", "procfile")
+_COMMAND_LINES = ("npm", "makefile", "shell", "procfile", "dotnet-launch")
 """Formats of commands that people type, in a container or on the host."""
 _SCHEMES = {
     "mongodb": "mongo",

@@ -23,7 +23,7 @@ _LONGEST_SCHEME = 32
 _WHOLE = 4  # digits
 _AUTHORITY = re.compile(r"(?:\$\{[^{}\s]*+\}|[^\s/?#'\"`<>\\])*+")
 _HOST_AND_PORT = re.compile(
-    r"(?P<host>\[[0-9A-Za-z:.%_-]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[+*]|\$\{\w+:?-(?P<usual>[\w.-]+)\})"
+    r"(?P<host>\[[0-9A-Za-z:.%_-]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[+*]|\$\{\w+(?::-?|-)(?P<usual>[\w.-]+)\})"
     r":(?P<port>[0-9]{1,10})(?![0-9A-Za-z_]|[:.@-]+[0-9A-Za-z_@])"
 )
 _ORACLE = re.compile(
