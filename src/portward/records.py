@@ -10,16 +10,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from enum import StrEnum as StrEnum
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, Self, TypeVar, dataclass_transform
+
+    _T = TypeVar("_T")
 
     _Values = object
 
     def _tuplegetter(place: int, told: str) -> object: ...
     def _values(record: object) -> Iterator[Any]: ...
+    def _made(cls: type[_T], values: list[Any]) -> _T: ...
 else:
     from _collections import _tuplegetter  # what `collections.namedtuple` is made of
 
-    _Values, _values = tuple, tuple.__iter__
+    _Values, _values, _made = tuple, tuple.__iter__, tuple.__new__
 
     def dataclass_transform(**_options):
         return lambda cls: cls
@@ -98,7 +101,7 @@ class Record(_Values, metaclass=_RecordType):
         except KeyError:
             unknown = ", ".join(sorted(changes.keys() - cls._places.keys()))
             raise TypeError(f"{cls.__name__} has no field {unknown}") from None
-        return cls(*values)
+        return _made(cls, values)
 
 
 def astuple(record: Record) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_COMM = 15
+_TICKS = os.sysconf("SC_CLK_TCK")  # of a second
 _ENDED = (b"Z", b"X")
 _MAIN_THREAD = "-MainThread"
 _ANCESTORS = 64
@@ -103,7 +104,7 @@ def process(pid: int, told: Stat | None = None, folders: Folders | None = None) 
             command = _words(_read(pid, "cmdline"))
     except OSError:
         return None
-    started = _boot_time() + told.start_ticks / os.sysconf("SC_CLK_TCK")
+    started = _boot_time() + told.start_ticks / _TICKS
     name, user = _name(told.comm, command), user_name(told.uid) if told.uid >= 0 else None
     cwd = _cwd(pid) if folders is None else _shared_cwd(pid, told, folders)
     return Process(pid, name, command, user, cwd, started, told.start_ticks, told.parent or None, None)
