@@ -135,6 +135,9 @@ def _told(words: tuple[str, ...], table: Mapping[str, str]) -> str | None:
 
 
 def _by_ending(word: str) -> str | None:
+    """The kind of a word like `shopdb`; `4a28db`, of an identifier, is no word."""
+    if not word.isalpha():
+        return None
     return next((kind for ending, kind in _ENDINGS.items() if word.endswith(ending)), None)
 
 
