@@ -486,3 +486,16 @@ def test_every_verb_keeps_to_the_rules(nexus: Path) -> None:
         assert run(*command, "--version").stdout.startswith("portward ")
         bad = run(*command, "-C", "no-such-folder", "--json", **place)  # type: ignore[arg-type]
         assert (bad.returncode, set(json.loads(bad.stdout))) == (2, {"error"}), command
+
+
+def test_a_long_path_is_shown_without_its_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that the file and the line are seen; the document has all of it."""
+    folder = tmp_path / "orders/src/main/resources"
+    folder.mkdir(parents=True)
+    (tmp_path / "portward.toml").write_text("")
+    (folder / "application.properties").write_text("server.port=28080\n")
+    assert cli.main(["-C", str(tmp_path), "services"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("  orders/…/application.properties:1")
+    assert cli.main(["-C", str(tmp_path), "services", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["services"][0]["ports"][0]["path"] == "orders/src/main/resources/application.properties"

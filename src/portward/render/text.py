@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from portward.model import Finding, Fix, Listener, Project, Reading, Skipped
 
 WIDTH = 100
+_LONGEST_PATH = 34  # of a file in a table
 
 
 class Paint:
@@ -364,8 +365,14 @@ def _port_row(service: ServiceReport, reports: Sequence[PortReport]) -> list[str
         f"{target}{spec.suffix}" if spec.target else "",
         str(report.state or ""),
         _held_by(report),
-        f"{spec.location.path}:{spec.location.line}",
+        f"{_abridged(spec.location.path)}:{spec.location.line}",
     ]
+
+
+def _abridged(path: str) -> str:
+    """A path without the middle of it, where it would not fit beside the rest: `shop/…/application.yml`."""
+    parts = path.split("/")
+    return f"{parts[0]}/…/{parts[-1]}" if len(path) > _LONGEST_PATH and len(parts) > 2 else path
 
 
 def _held_by(report: PortReport) -> str:
