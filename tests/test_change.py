@@ -679,3 +679,28 @@ def test_a_service_named_by_digits_is_meant_by_its_name(tmp_path: Path, capsys: 
     )
     _, document = _json(capsys, "-C", tmp_path, "set", "28001=28002")
     assert [row["old"] for row in document["changes"]] == ["28000"]
+
+
+def test_a_connection_in_words_moves_and_shows_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the side of its host: another service's container, or this machine."""
+    (tmp_path / "compose.yaml").write_text("""\
+services:
+  db: {image: postgres, ports: ["25432:5432"]}
+  api:
+    image: api
+    environment:
+      ConnectionStrings__Main: "Host=db;Port=5432;Password=${DB_PASSWORD};Database=app"
+""")
+    (tmp_path / ".env").write_text("DB_PASSWORD=hunter2\nDSN='host=localhost port=25432 password=hunter2'\n")
+    status, document = _json(capsys, "-C", tmp_path, "set", "db=25433", "--container")
+    assert status == 0
+    assert [(row["path"], row["line"], row["old"]) for row in document["changes"]] == [
+        (".env", 2, "25432"),
+        ("compose.yaml", 2, "25432"),
+        ("compose.yaml", 2, "5432"),
+        ("compose.yaml", 6, "5432"),
+    ]
+    assert main(["-C", str(tmp_path), "set", "db=25433", "--write"]) == 0
+    assert main(["-C", str(tmp_path), "undo"]) == 0
+    assert main(["-C", str(tmp_path), "services", "--json"]) == 0
+    assert "hunter2" not in capsys.readouterr().out

@@ -45,7 +45,7 @@ OURS = (Role.HOST, Side.HOST, "Shop.Api")
             [("5432", Role.URL, Side.HOST, "localhost"), ("1433", Role.URL, Side.CONTAINER, "sql")],
         ),
         (SETTINGS, '{"ConnectionStrings": {"Cache": "redis://cache:6379"}}', [("6379", Role.URL, Side.CONTAINER, "cache")]),
-        (SETTINGS, '{"ConnectionStrings": {"Main": "Port=5432;Database=a"}, "Text": "Host=a;Port=1"}', []),
+        (SETTINGS, '{"ConnectionStrings": {"Main": "Port=5432;Database=a"}, "Text": "Port=1 of Host=a, and more"}', []),
         (SETTINGS, '{"AllowedHosts": "*", "Port": 5000, "Many": ["a", 1, null]}', []),
     ],
 )  # fmt: skip

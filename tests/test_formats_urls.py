@@ -186,3 +186,40 @@ def test_a_value_that_may_be_something_else(text: str) -> None:
 def test_any_value_is_addresses_or_not(text: str) -> None:
     """Every span is that of its digits."""
     assert all(text[each.span.start : each.span.end] == each.port for each in urls.addresses(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("host=db port=5432 dbname=app password=x", "db", "5432"),
+        ("dbname=app host=localhost port=5432", "localhost", "5432"),
+        ("Host=db;Port=5432;Database=app;Username=a;Password=${PASSWORD}", "db", "5432"),
+        ("Server=localhost; Port=3306; User Id=root", "localhost", "3306"),
+        ("Server=tcp:sql.internal,1433;Database=app", "sql.internal", "1433"),
+        ("Data Source=localhost , 1433;Integrated Security=true", "localhost", "1433"),
+    ],
+)
+def test_a_connection_in_words(text: str, host: str, port: str) -> None:
+    """As libpq and ADO.NET write it: the one port, where it stands."""
+    (found,) = urls.in_value(text, 7)
+    assert (found.host, found.port) == (host, port)
+    assert text[found.span.start - 7 : found.span.end - 7] == port
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host=db dbname=app",
+        "port=5432 dbname=app",
+        "Server=localhost;Database=port=5432x",
+        "host=db port=54321234",
+        "host=db port=99999",
+        "host=a,b port=5432,5433",
+        "host=/run/postgresql port=5432",
+        "myhost=db myport=5432",
+        "host=${HOST} port=5432",
+    ],
+)
+def test_no_connection_in_words(text: str) -> None:
+    """A part is missing, or says something else."""
+    assert not list(urls.in_value(text))

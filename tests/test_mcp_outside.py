@@ -183,3 +183,13 @@ def test_a_command_is_whole_or_not_there() -> None:
         {"title": "c", "command": "a\u202eb"},
     ]
     assert [fix.get("command") for fix in reduced({"fixes": fixes})["fixes"]] == [None, "portward kill 1", None]
+
+
+def test_a_secret_is_not_passed_on() -> None:
+    """Neither of a command's words nor of the lines round a change: an agent needs none of them."""
+    diff = " API_KEY=hunter2\n-PORT=5000\n+PORT=5001\n DB_PASSWORD='hunter2'\n URL=postgres://me:hunter2@db/a?password=hunter2\n"
+    rows = [{"command": ["server", "--port", "5000", "--token", "hunter2", "--db-password=hunter2"]}]
+    found = reduced({"diff": diff, "processes": rows})
+    assert "hunter2" not in str(found)
+    assert "-PORT=5000\n+PORT=5001\n" in found["diff"]
+    assert "server --port 5000 --token ***" in found["processes"][0]["command"]

@@ -125,7 +125,7 @@ def _log(asked: engine.Engine, identifier: str, tty: bool, deadline: float) -> t
     if status != 200:
         return ()
     text = (body if tty else _unframed(body)).decode(errors="replace")
-    lines = [line for line in map(discreet, text.splitlines()) if line]
+    lines = [discreet(line.strip()) for line in text.splitlines() if line.strip()]
     return tuple(lines[-_LINES:])
 
 

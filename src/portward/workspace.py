@@ -51,7 +51,6 @@ _NOT_WRITTEN = (
     ".map",
     ".min.js",
     ".min.css",
-    ".ipynb",
     "-lock.json",
     "-lock.yaml",
     "go.sum",

@@ -14,7 +14,7 @@ import re
 from portward.errors import InvalidFile
 from portward.formats import marked, urls
 from portward.formats.template import TemplateError, default_numbers, expand
-from portward.formats.text import Lines
+from portward.formats.text import Lines, without_password
 from portward.model import Location, PortSpec, Role, Side, Span
 from portward.records import Record
 
@@ -149,7 +149,7 @@ def _spec(variable: Variable, role: Role, side: Side, span: Span, port: str, hos
         side=side,
         location=place.replace(column=place.column + span.start - variable.span.start),
         span=span,
-        text=f"{variable.name}={variable.raw}",
+        text=without_password(f"{variable.name}={variable.raw}"),
         published=port,
         variables=(variable.name,),
         host=host,

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import re
 
-from portward.discretion import discreet
 from portward.formats import json_tree, urls
 from portward.formats.json_tree import Array, Object, Scalar
 from portward.formats.text import Source
-from portward.model import ANY, PortSpec, Role, Span
+from portward.model import ANY, PortSpec, Role
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
 LAUNCH = "dotnet-launch"
 """Where a port is from that only `dotnet run` is told of, on this machine and in no container."""
 _LISTENING = ("applicationurl", "urls", "aspnetcore_urls", "dotnet_urls")
-_PORT_WORD = re.compile(r"(?:^|;)\s*Port\s*=\s*(?P<port>[1-9][0-9]{0,4})\s*(?=;|$)", re.IGNORECASE)
-_HOST_WORD = re.compile(
-    r"(?:^|;)\s*(?:Host|Server|Data Source|Address|Addr|Network Address)\s*=\s*(?:tcp:)?(?P<host>[\w.-]+)"
-    r"\s*(?:,\s*(?P<port>[1-9][0-9]{0,4})\s*)?(?=;|$)",
-    re.IGNORECASE,
-)
 
 
 def read(text: str, path: str) -> list[PortSpec]:
@@ -69,28 +62,11 @@ class _Reader:
 
     def _text(self, names: tuple[str, ...], node: Scalar) -> Iterator[PortSpec]:
         listens = bool(names) and (names[-1] in _LISTENING or (names[-1] == "url" and "endpoints" in names[:-2]))
-        found = list(urls.find(node.value, node.span.start))
-        for url in found:
+        for url in urls.in_value(node.value, node.span.start):
             if listens:
-                yield self._port(url.span, Role.HOST, host_ip=_address(url.host))
+                yield self.source.port(url.span, host_ip=_address(url.host), service=self.service)
             else:
-                yield self._port(url.span, Role.URL, host=url.host)
-        if not found and "connectionstrings" in names[:-1]:
-            yield from self._connection(node)
-
-    def _connection(self, node: Scalar) -> Iterator[PortSpec]:
-        host = _HOST_WORD.search(node.value)
-        port = host if host and host["port"] else _PORT_WORD.search(node.value)
-        if host and port:
-            start, end = port.span("port")
-            yield self._port(Span(node.span.start + start, node.span.start + end), Role.URL, host=host["host"])
-
-    def _port(self, span: Span, role: Role, host: str | None = None, host_ip: str = ANY) -> PortSpec:
-        """The port at a place; the line that is shown may hold a password."""
-        line = discreet(self.source.line(span.start))
-        service = self.service if role is Role.HOST else None
-        spec = self.source.port(span, role, text=line, host=host, host_ip=host_ip, service=service)
-        return spec if host is None else spec.replace(side=urls.side(host))
+                yield self.source.port(url.span, Role.URL, urls.side(url.host), host=url.host)
 
 
 def _address(host: str) -> str:

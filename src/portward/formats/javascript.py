@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 from portward.formats import urls
-from portward.formats.text import Lines
+from portward.formats.text import Lines, without_password
 from portward.model import PortSpec, Role, Side, Span
 from portward.records import Record
 
@@ -195,7 +195,7 @@ class _Reader:
             side=side,
             location=self.lines.at(span.start),
             span=span,
-            text=self._excerpt(around, span),
+            text=without_password(self._excerpt(around, span)),
             published=str(int(self.text[span.start : span.end])),
             variables=variables,
             host=host,

@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import re
 
-from portward.discretion import discreet
 from portward.formats import urls
 from portward.formats.dotenv import is_port_name
 from portward.formats.text import Source
-from portward.model import ANY, PortSpec, Role, Side, Span
+from portward.model import ANY, PortSpec, Role, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from portward.formats.yaml_tree import Node
 
@@ -145,9 +143,9 @@ def _ports(source: Source, settings: list[_Setting], service: str | None) -> Ite
         for default in _DEFAULT.finditer(setting.value):
             if is_port_name(default["name"]):
                 span = Span(setting.start + default.start("port"), setting.start + default.end("port"))
-                yield _port(source, span, Role.FALLBACK, variables=(default["name"],))
+                yield source.port(span, Role.FALLBACK, variables=(default["name"],))
         for url in urls.in_value(setting.value, setting.start):
-            yield _port(source, url.span, Role.URL, urls.side(url.host), host=url.host)
+            yield source.port(url.span, Role.URL, urls.side(url.host), host=url.host)
 
 
 def _listens(source: Source, setting: _Setting, service: str | None, address: str) -> Iterator[PortSpec]:
@@ -160,7 +158,7 @@ def _listens(source: Source, setting: _Setting, service: str | None, address: st
     span = Span(setting.start + number.start("port"), setting.start + number.end("port"))
     if service and setting.key.startswith("management."):
         service = f"{service}-management"
-    yield _port(source, span, Role.FALLBACK, variables=variables, host_ip=address, service=service)
+    yield source.port(span, Role.FALLBACK, variables=variables, host_ip=address, service=service)
 
 
 def _asks(source: Source, setting: _Setting, host: str) -> Iterator[PortSpec]:
@@ -170,9 +168,4 @@ def _asks(source: Source, setting: _Setting, host: str) -> Iterator[PortSpec]:
     host = usual[1] if usual else host
     if number and setting.start is not None and host and "$" not in host:
         span = Span(setting.start, setting.start + len(setting.value))
-        yield _port(source, span, Role.URL, urls.side(host), host=host)
-
-
-def _port(source: Source, span: Span, role: Role, side: Side = Side.HOST, **fields: Any) -> PortSpec:
-    """The port at a place; the line that is shown may hold a password."""
-    return source.port(span, role, side, text=discreet(source.line(span.start)), **fields)
+        yield source.port(span, Role.URL, urls.side(host), host=host)

@@ -90,7 +90,7 @@ class Source:
             side=side,
             location=self._lines.at(span.start),
             span=span,
-            text=self.line(span.start) if text is None else text,
+            text=without_password(self.line(span.start) if text is None else text),
             **fields,
         )
 
@@ -108,3 +108,13 @@ class Source:
         shown = line[first : first + _LONGEST_EXCERPT]
         shown = shown if first == 0 else "…" + shown[1:]
         return shown if first + _LONGEST_EXCERPT >= len(line) else shown[:-1] + "…"
+
+
+def without_password(line: str) -> str:
+    """A line of a file that has a port beside a password, `Host=db;Port=5432;Password=…`, as it is safe to show."""
+    told = line.lower()
+    if "passw" not in told and "pwd" not in told:
+        return line
+    from portward.discretion import discreet
+
+    return discreet(line, _LONGEST_EXCERPT)

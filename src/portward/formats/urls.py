@@ -1,6 +1,7 @@
 """Ports inside URLs: `http://localhost:5000/api`, `postgres://user:secret@db:5432/app`, `mongodb://a:27017,b:27018/app`.
 
-And in values that are nothing but addresses: `localhost:9092`, `kafka-1:9092,kafka-2:9092`, `:8080`.
+And in values that are nothing but addresses: `localhost:9092`, `kafka-1:9092,kafka-2:9092`, `:8080`; or that say host and port in words:
+`host=db port=5432`, `Server=db;Port=3306`, `Server=db,1433` (libpq 34.1.1.1, ADO.NET).
 
 Only a port that the URL writes is of interest, never the default of its scheme. Grammar: RFC 3986, section 3.2 (authority),
 read as the libraries of databases do: a user's name and password end at the last `@`, whatever is in them, and where a scheme
@@ -33,6 +34,12 @@ _ADDRESS = re.compile(
     r" ?(?P<host>\[[0-9A-Fa-f:.]+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}|(?=[0-9_.-]*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\*|)"
     r":(?P<port>[1-9][0-9]{1,4})"
 )
+_HOST_WORD = re.compile(
+    r"(?:^|[;\s])(?:host|hostname|server|data source|address|addr|network address)\s*=\s*(?:tcp:)?(?P<host>\w[\w.-]*)"
+    r"(?:\s*,\s*(?P<port>[1-9][0-9]{0,4}))?\s*(?=[;\s]|$)",
+    re.IGNORECASE,
+)
+_PORT_WORD = re.compile(r"(?:^|[;\s])port\s*=\s*(?P<port>[1-9][0-9]{0,4})\s*(?=[;\s]|$)", re.IGNORECASE)
 _MOST_ADDRESSES = 32
 _LEAST_OF_NAMED = 1000  # below, it is an image's tag: `postgres:16`
 _HERE = ("localhost", "0.0.0.0", "::1", "::", "+", "*", "host.docker.internal", "gateway.docker.internal")
@@ -72,10 +79,13 @@ def find(text: str, offset: int = 0) -> Iterator[UrlPort]:
 
 
 def addresses(text: str, offset: int = 0) -> tuple[UrlPort, ...]:
-    """The ports of a value that is a list of addresses as a whole, with an empty scheme. `offset` is added to the spans.
+    """The ports of a value that is a list of addresses as a whole, or a connection in words, with an empty scheme.
 
-    A host that is not written (`:8080`) is 0.0.0.0. None where a part may be something else: a time, an image with its tag.
+    `offset` is added to the spans. A host that is not written (`:8080`) is 0.0.0.0. None where a part may be something else: a time, an
+    image with its tag.
     """
+    if "=" in text:
+        return _connection(text, offset)
     found: list[UrlPort] = []
     start = 0
     for part in text.split(",", _MOST_ADDRESSES) if ":" in text else ():
@@ -86,6 +96,15 @@ def addresses(text: str, offset: int = 0) -> tuple[UrlPort, ...]:
         found.append(UrlPort("", host or "0.0.0.0", match["port"], span))
         start += len(part) + 1
     return tuple(found)
+
+
+def _connection(text: str, offset: int) -> tuple[UrlPort, ...]:
+    host = _HOST_WORD.search(text)
+    port = host if host and host["port"] else _PORT_WORD.search(text)
+    if host is None or port is None or int(port["port"]) > LAST_PORT:
+        return ()
+    start, end = port.span("port")
+    return (UrlPort("", host["host"], port["port"], Span(start + offset, end + offset)),)
 
 
 def in_value(text: str, offset: int = 0) -> Iterator[UrlPort]:

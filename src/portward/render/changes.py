@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portward.discretion import discreet
 from portward.model import Role, Side
 from portward.render.text import WIDTH, wrapped
 from portward.wording import shown
@@ -55,9 +56,9 @@ def _marked(changes: Sequence[Change], paint: Paint) -> str:
         start = change.column - 1
         new = change.new.strip("\n").partition("\n")[0]
         old = paint(f"[-{shown(change.old)}-]", "error") if change.old else ""
-        pieces += [shown(whole[end:start], WIDTH), old, paint(f"{{+{shown(new)}+}}", "good")]
+        pieces += [discreet(whole[end:start], WIDTH), old, paint(f"{{+{shown(new)}+}}", "good")]
         end = start + len(change.old)
-    return "".join([*pieces, shown(whole[end:], WIDTH)]).strip()
+    return "".join([*pieces, discreet(whole[end:], WIDTH)]).strip()
 
 
 def _kept(planned: Plan, changed: Collection[tuple[str, int]]) -> Iterator[str]:
@@ -93,7 +94,8 @@ def _are(specs: Sequence[PortSpec]) -> str:
 def _diff(diff: str, paint: Paint) -> Iterator[str]:
     for line in diff.splitlines():
         style = {"-": "error", "+": "good"}.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
-        yield paint(shown(line, 10_000), style) if style else shown(line, 10_000)
+        told = discreet(line, 10_000)
+        yield paint(told, style) if style else told
 
 
 def _closing(answer: Changes, command: str) -> str:

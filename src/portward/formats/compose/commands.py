@@ -10,7 +10,7 @@ import re
 
 from portward.formats import commands, urls
 from portward.formats.dotenv import is_port_name
-from portward.formats.text import Passage
+from portward.formats.text import Passage, without_password
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence
 from portward.model import PortSpec, Role, Side, Span
 
@@ -117,7 +117,7 @@ def _spec(service: str, origin: str, item: Scalar, span: Span, variables: tuple[
         side=Side.CONTAINER,
         location=item.file.at(span.start),
         span=span,
-        text=item.source.partition("\n")[0],
+        text=without_password(item.source.partition("\n")[0]),
         service=service,
         target=int(number),
         variables=variables,

@@ -11,6 +11,7 @@ from portward.formats.compose.commands import own_ports
 from portward.formats.compose.ports import ShortPort
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import TemplateError, expand
+from portward.formats.text import without_password
 from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, scalars
 from portward.model import Location, PortSpec, Role, Side, Span
 
@@ -110,7 +111,7 @@ def _told(node: Node) -> Location:
 
 def first_line(item: Scalar) -> str:
     """What is written, to be shown to people."""
-    return item.source.partition("\n")[0]
+    return without_password(item.source.partition("\n")[0])
 
 
 def _own_start(piece: Piece, offset: int) -> int:
@@ -231,11 +232,11 @@ def _urls(node: Node) -> Iterator[PortSpec]:
 
 
 def _addresses(service: str, name: str, item: Scalar) -> Iterator[PortSpec]:
-    """What a variable's value asks for, `kafka:9092`, or what its container listens on, `0.0.0.0:11434`."""
-    if item.value_start is None or item.expansion is not None or item.value != item.text:
+    """What a variable's value asks for, `kafka:9092` or `Host=db;Port=5432;Password=${PASSWORD}`, or what its container listens on, `:11434`."""
+    if item.value_start is None:
         return
-    value = item.text.removeprefix(f"{name}=")
-    for address in urls.addresses(value, len(item.text) - len(value)):
+    value = item.value.removeprefix(f"{name}=")
+    for address in urls.addresses(value, len(item.value) - len(value)):
         if urls.is_unspecific(address.host):
             span = _shift(item, address.span)
             yield _container_port(service, "compose-environment", item, span, int(address.port), (name,))

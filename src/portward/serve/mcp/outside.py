@@ -1,4 +1,4 @@
-"""Text from outside: what other programs and files have written is marked as data, made harmless, and cut to size.
+"""Text from outside: what other programs and files have written is marked as data, made harmless and discreet, and cut to size.
 
 A process is free to be called "ignore all previous instructions". Whatever is not known to be Portward's own word stands between ⟦ and ⟧, which
 nothing inside can close. So does a whole sentence of Portward's own that may quote such a name.
@@ -62,10 +62,10 @@ def unmarked(text: str) -> str:
 
 
 def _clean(text: str, longest: int) -> str:
-    from portward.wording import shown
+    from portward.discretion import discreet
 
     lines = text[: longest + 1].split("\n") if longest == _LONGEST["diff"] else [text]
-    return "\n".join(shown(line, longest) for line in lines)[: longest + 1]
+    return "\n".join(discreet(line, longest) for line in lines)[: longest + 1]
 
 
 class _Cutter:
