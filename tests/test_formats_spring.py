@@ -94,6 +94,20 @@ def test_which_variables_go_before_a_number() -> None:
     assert (other.variables, other.host_ip) == (("MANAGEMENT_SERVER_PORT",), "")
 
 
+def test_at_the_top_the_application_names_the_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it has no name, the project does."""
+    folder = tmp_path / "shop/src/main/resources"
+    folder.mkdir(parents=True)
+    (tmp_path / "shop/portward.toml").write_text("")
+    for settings, name in (
+        ("server.port=${PORT:28080}\nspring.application.name=orders\n", "orders"),
+        ("server.port=${PORT:28080}\n", "shop"),
+    ):
+        (folder / "application.properties").write_text(settings)
+        assert main(["-C", str(tmp_path / "shop"), "services", "--json"]) == 0
+        assert [each["name"] for each in json.loads(capsys.readouterr().out)["services"]] == [name]
+
+
 def test_the_settings_of_tests_are_nobodys() -> None:
     """What is below `src/test` runs for a moment, where the build tool says."""
     assert read("server.port=8080\n", "src/test/resources/application.properties") == []

@@ -48,7 +48,7 @@ _SYNONYMS = {
 }
 _WORDS_OF_EVERY_URL = {"react", "app", "vite", "next", "public", "nuxt", "url", "uri", "base", "host", "http", "https"}
 _WORDS_OF_EVERY_PORT = {"port", "ports", "host", "container", "published"}
-_FOLDERS_OF_ALL = {"packages", "apps", "services", "projects", "modules", "src", "source"}
+_FOLDERS_OF_ALL = {"packages", "apps", "services", "projects", "modules", "src", "source", "main", "resources"}
 """What holds the folders of many services, or the code of any, and names none."""
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 

@@ -64,10 +64,10 @@ class _Setting(Record):
 
 
 def read(text: str, path: str) -> list[PortSpec]:
-    """The ports of one file, for the service whose folder it is in. Raises InvalidFile for what is not YAML."""
+    """The ports of one file, for the service whose folder it is in, or that it names. Raises InvalidFile for what is not YAML."""
     source = Source(text, path, "spring")
     folder, _, name = path.rpartition("/")
-    if f"/{folder}/".find("/src/test/") >= 0:
+    if "/src/test/" in f"/{folder}/":
         return []
     if name.endswith(".properties"):
         documents = [list(_properties(source.text))]
@@ -131,6 +131,8 @@ def _plain(key: str) -> str:
 
 def _ports(source: Source, settings: list[_Setting], service: str | None) -> Iterator[PortSpec]:
     values = {setting.key: setting.value for setting in settings}
+    name = values.get("spring.application.name", "")
+    service = service or (name if "$" not in name else None)
     for setting in settings:
         if setting.start is None:
             continue
