@@ -122,7 +122,7 @@ _ITEM: st.SearchStrategy[Any] = _SHORT | _LONG | st.integers(0, 70000) | st.samp
 _VALUES = st.dictionaries(st.sampled_from("PQ"), st.sampled_from(["9000", "", "x"]))
 
 
-@_many
+@settings(_many, max_examples=max(1, EXAMPLES // 3))  # each has dozens of ports
 @given(items=st.lists(_ITEM, min_size=20, max_size=40), values=_VALUES)
 def test_generated_ports(items: list[Any], values: dict[str, str]) -> None:
     """Whatever is written under `ports:`. What Portward takes is asked at once, a service for each; of the rest some one by one."""

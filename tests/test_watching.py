@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portward.errors import Unavailable
-from portward.model import State, Transport
+from portward.model import Endpoint, Listener, Process, Reading, State, Transport
 from portward.sockets import open_reader
 from portward.verbs import watching
 from portward.ward import Portward
@@ -179,6 +179,34 @@ def test_other_namespaces_are_watched_where_it_is_asked_for(
         assert _next_of(child.pid, events) == ("start", [child.pid])
         child.stop()
         assert _next_of(child.pid, events) == ("stop", [child.pid])
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ("A-.", [("present", "A"), ("stop", "A")]),
+        ("A--.", [("present", "A"), ("owner", "-"), ("stop", "-")]),
+        ("A-A-.", [("present", "A"), ("stop", "A")]),
+        ("A-B.", [("present", "A"), ("owner", "B"), ("stop", "B")]),
+        ("-A.", [("present", "-"), ("owner", "A"), ("stop", "A")]),
+    ],
+)
+def test_a_socket_whose_process_ends_is_still_its(looks: str, expected: list[tuple[str, str]]) -> None:
+    """It loses its descriptors a moment before they are closed: a look between tells of nobody. Each sign is who has it at one look."""
+    rows = {
+        sign: Listener(
+            Endpoint("127.0.0.1", 5000),
+            State.LISTEN,
+            processes=() if sign == "-" else (Process(ord(sign), sign),),
+            cookie=7,
+        )
+        for sign in "AB-"
+    }
+    readings = iter([Reading((rows[sign],) if sign != "." else ()) for sign in looks])
+    with closing(watching.Lookout(open_reader("linux"), lambda: next(readings), time.time)) as lookout:
+        events = [event for _ in looks for event in lookout.look()[1]]
+    names = [event.listener.processes[0].name if event.listener.processes else "-" for event in events]
+    assert list(zip([event.kind for event in events], names, strict=True)) == expected
 
 
 def _next_of(pid: int, events: Any) -> tuple[str, list[int]]:

@@ -23,7 +23,9 @@ REMEMBERED_SECONDS = 10.0
 """After so long all owners are looked at anew: one may have given its socket away."""
 
 _ENGINE_SECONDS = 5.0  # a container that is published by packet rules alone opens no socket that could tell of it
-_SETTLING_SECONDS = 1.0  # until an engine says for which container it forwards
+_SETTLING_SECONDS = (
+    1.0  # until an engine says for which container it forwards, or a socket that nobody has open is closed
+)
 
 
 class Lookout:
@@ -48,6 +50,7 @@ class Lookout:
         self._clock = clock
         self._record = record
         self._shown: dict[object, Listener] | None = None
+        self._orphaned: set[object] = set()
         self._due = 0.0
         self._changes = reader.changes(udp=udp, all_netns=all_netns)
         self._changes.wait(0)
@@ -58,13 +61,29 @@ class Lookout:
         """
         reading = self._read()
         now = {_identity(row): row for row in reading.listeners if row.state in (State.LISTEN, State.UDP)}
+        ending = self._just_orphaned(now)
+        now |= ending
         events = tuple(_events(self._shown or {}, now, self._clock(), self._shown is None))
         self._shown = now
         settles = any(row.container is None and forwarding_engine(row) for row in now.values() if row.processes)
         fresh = settles and any(event.kind == "start" for event in events)
-        self._due = time.monotonic() + (_SETTLING_SECONDS if fresh else _ENGINE_SECONDS)
+        self._due = time.monotonic() + (_SETTLING_SECONDS if fresh or ending else _ENGINE_SECONDS)
         self._record(events)
         return reading, events
+
+    def _just_orphaned(self, now: dict[object, Listener]) -> dict[object, Listener]:
+        """Sockets that nobody has open any more since the last look, as they were then: whose process ends, loses its descriptors a
+        moment before they are closed. What is still so at the next look is told.
+        """
+        before = self._shown or {}
+        orphaned = {
+            identity
+            for identity, row in now.items()
+            if not row.processes and row.container is None and identity in before and before[identity].processes
+        }
+        ending = {identity: before[identity] for identity in orphaned - self._orphaned}
+        self._orphaned = orphaned
+        return ending
 
     def wait(self, seconds: float = float("inf")) -> bool:
         """Until another look is worth it, since a socket came or went or the last look is old; at most `seconds`. Whether it is."""
