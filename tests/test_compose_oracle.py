@@ -31,9 +31,10 @@ REFUSALS_AT_ONCE = 8
 
 pytestmark = pytest.mark.timeout(1800)  # on a loaded machine each of some thousand calls of Compose takes its time
 
-_many: Callable[[Any], Any] = settings(
+_generated = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+_many: Callable[[Any], Any] = _generated
 
 
 def _compare(
@@ -122,7 +123,7 @@ _ITEM: st.SearchStrategy[Any] = _SHORT | _LONG | st.integers(0, 70000) | st.samp
 _VALUES = st.dictionaries(st.sampled_from("PQ"), st.sampled_from(["9000", "", "x"]))
 
 
-@settings(_many, max_examples=max(1, EXAMPLES // 3))  # each has dozens of ports
+@settings(_generated, max_examples=max(1, EXAMPLES // 3))  # each has dozens of ports
 @given(items=st.lists(_ITEM, min_size=20, max_size=40), values=_VALUES)
 def test_generated_ports(items: list[Any], values: dict[str, str]) -> None:
     """Whatever is written under `ports:`. What Portward takes is asked at once, a service for each; of the rest some one by one."""
