@@ -213,6 +213,8 @@ def _refuses_nobody(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port), timeout=10).close()
     except ConnectionRefusedError:
         return False
+    except ConnectionResetError:
+        return True  # who listens there is just ending
     return True
 
 
