@@ -659,7 +659,7 @@ def test_a_port_may_be_named_by_its_number(tmp_path: Path, wish: str, old: list[
         (
             "28000/icmp=28041",
             "'28000/icmp=28041' does not say which port",
-            "write SERVICE=PORT, or SERVICE:TARGET=PORT",
+            "write SERVICE=PORT, SERVICE:TARGET=PORT, or OLD=NEW",
         ),
     ],
 )
@@ -704,3 +704,12 @@ services:
     assert main(["-C", str(tmp_path), "undo"]) == 0
     assert main(["-C", str(tmp_path), "services", "--json"]) == 0
     assert "hunter2" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wish", ["backend:5000=15001", "5000=15001", "53/udp=15001"])
+def test_a_pin_is_of_a_whole_service(tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: str) -> None:
+    """One port of it, or a number, which `set` would take, names none."""
+    (tmp_path / "portward.toml").write_text("")
+    status, document = _json(capsys, "-C", tmp_path, "pin", wish, "--reason", "x")
+    assert (status, document["error"]["hint"]) == (2, "write SERVICE=PORT: a service is pinned as a whole")
+    assert (tmp_path / "portward.toml").read_text() == ""

@@ -117,7 +117,9 @@ def parse_wish(text: str) -> Wish:
     if not colon and name.partition("/")[0].isdecimal():
         service, _, protocol = name.partition("/")
     if not equals or not service or protocol not in ("", "tcp", "udp", "sctp"):
-        raise UsageError(f"{text!r} does not say which port", hint="write SERVICE=PORT, or SERVICE:TARGET=PORT")
+        raise UsageError(
+            f"{text!r} does not say which port", hint="write SERVICE=PORT, SERVICE:TARGET=PORT, or OLD=NEW"
+        )
     ports = parse_range(port, text)
     if ports.low != ports.high:
         hint = f"{name}={ports.low}: a range that is written as one moves as a whole"

@@ -6,7 +6,7 @@ import re
 
 from portward.wording import shown
 
-_NAMES = r"[\w-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w-]*"
+_NAMES = r"[\w-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w-]*"
 _SECRET = re.compile(
     rf"""(?ix) ( {_NAMES} ["']? \s* [=:] \s* ["']? | --{_NAMES} \s+ ["']? | (?:bearer|basic) \s+ ) [^\s"',;&]+"""
 )

@@ -41,19 +41,9 @@ _LONGEST_GIT_FILE = 4096
 _MOST_FILES = 20_000
 _LARGEST_FILE_BYTES = 4 << 20
 
-
 _NOT_WRITTEN = (
-    ".lock",
-    ".log",
-    ".csv",
-    ".tsv",
-    ".svg",
-    ".map",
-    ".min.js",
-    ".min.css",
-    "-lock.json",
-    "-lock.yaml",
-    "go.sum",
+    *(".lock", ".log", ".csv", ".tsv", ".svg", ".map", ".min.js", ".min.css"),
+    *("-lock.json", "-lock.yaml", "go.sum"),
 )
 
 

@@ -48,7 +48,6 @@ _AWAITED = re.compile(rf"(?:tcp:)?(?:(?P<host>[A-Za-z0-9_.-]+):)?{_NUMBER}")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
 _REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
 _VERSIONED = re.compile(r"(python|pypy|php|ruby|node)[0-9.]+")
-_IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _DIGIT = re.compile(r"[1-9]")
 
 
@@ -267,7 +266,7 @@ def _number(
         role=Role.FALLBACK if names else Role.HOST,
         tool=tool,
         variables=tuple(dict.fromkeys((*names, name) if name else names)),
-        host_ip=address if _IP.fullmatch(address) else ANY,
+        host_ip=urls.bound(address),
         target=int(groups["target"]) if groups.get("target") and not groups["last"] else None,
         protocol=groups.get("protocol") or "tcp",
     )

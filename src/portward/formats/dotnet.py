@@ -11,8 +11,6 @@ the connection strings of Npgsql, MySqlConnector and Microsoft.Data.SqlClient. I
 
 from __future__ import annotations
 
-import re
-
 from portward.formats import json_tree, urls
 from portward.formats.json_tree import Array, Object, Scalar
 from portward.formats.text import Source
@@ -73,6 +71,4 @@ def _address(host: str) -> str:
     """What Kestrel binds for the host of a URL: any word but localhost and addresses means all."""
     if host.lower() == "localhost":
         return "127.0.0.1"
-    return (
-        host if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host) and not urls.is_unspecific(host) else ANY
-    )
+    return ANY if urls.is_unspecific(host) else urls.bound(host)

@@ -9,14 +9,10 @@ Source: mosquitto.conf(5).
 
 from __future__ import annotations
 
-import re
-
 from portward.formats import urls
 from portward.formats.conf_words import lines
 from portward.formats.text import Source
-from portward.model import ANY, PortSpec, Role
-
-_NUMERIC = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+from portward.model import PortSpec, Role
 
 
 def read(text: str, path: str) -> list[PortSpec]:
@@ -27,7 +23,7 @@ def read(text: str, path: str) -> list[PortSpec]:
         match name.value, values:
             case (("listener" | "port"), [value, *rest]) if value.number:
                 address = rest[0].value if rest else ""
-                specs.append(source.port(value.number, host_ip=address if _NUMERIC.fullmatch(address) else ANY))
+                specs.append(source.port(value.number, host_ip=urls.bound(address)))
             case (("address" | "addresses"), _):
                 for host, span in filter(None, (value.address for value in values)):
                     specs.append(source.port(span, Role.URL, urls.side(host), host=host))

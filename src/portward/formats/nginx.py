@@ -18,7 +18,7 @@ import re
 from portward.errors import InvalidFile
 from portward.formats import urls
 from portward.formats.text import Lines, Source
-from portward.model import ANY, PortSpec, Role, Side, Span
+from portward.model import PortSpec, Role, Side, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -35,7 +35,6 @@ _HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_]
 _LISTEN = re.compile(rf"(?:(?:\*|{_HOST}):)?(?P<port>[0-9]{{1,10}}(?:-[0-9]{{1,10}})?)")
 _ADDRESS = re.compile(rf"{_HOST}:(?P<port>[0-9]{{1,10}})")
 _REDIRECT = re.compile(r"https?://\$(?:\w+|\{\w+\}):(?P<port>[0-9]{1,10})(?![0-9A-Za-z_])")
-_NUMERIC = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 _PASSING = ("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass", "set")
 
 
@@ -98,8 +97,7 @@ def _host_ip(host: str | None) -> str:
     """The numeric address that `listen` names; a name that only the machine can look up counts as any."""
     if host == "localhost":
         return "127.0.0.1"
-    address = (host or "").strip("[]")
-    return address if _NUMERIC.fullmatch(address) else ANY
+    return urls.bound((host or "").strip("[]"))
 
 
 def directives(text: str, path: str) -> Iterator[Directive]:

@@ -18,7 +18,7 @@ import re
 from portward.formats import urls
 from portward.formats.dotenv import is_port_name
 from portward.formats.text import Source
-from portward.model import ANY, PortSpec, Role, Span
+from portward.model import PortSpec, Role, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -50,7 +50,6 @@ _NUMBER = r"(?P<port>[1-9][0-9]{0,9})"
 _PORT = re.compile(rf"(?P<defaults>(?:\$\{{[\w.-]+:)*+){_NUMBER}(?P<close>\}}*+)")
 _DEFAULT = re.compile(rf"\$\{{(?P<name>[\w.-]+):{_NUMBER}\}}")
 _HOST_DEFAULT = re.compile(r"\$\{[\w.-]+:([\w.-]*)\}")
-_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 _FILLED_BY_MAVEN = re.compile(r"@(?=[\w.-]+@)")
 _MANIFEST = re.compile(r"^apiVersion[ \t]*:", re.MULTILINE)
 
@@ -139,7 +138,7 @@ def _ports(source: Source, settings: list[_Setting], service: str | None) -> Ite
         owner, _, last = setting.key.rpartition(".")
         if last == "port" and owner in _SERVERS:
             address = values.get(f"{owner}.{_SERVERS[owner]}", "")
-            yield from _listens(source, setting, service, address if _ADDRESS.fullmatch(address) else ANY)
+            yield from _listens(source, setting, service, urls.bound(address))
         elif last == "port" and (f"{owner}.host" in values or owner in _OF_THE_SAME_MACHINE):
             yield from _asks(source, setting, values.get(f"{owner}.host", "localhost"))
         for default in _DEFAULT.finditer(setting.value):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from portward.model import LAST_PORT, Side, Span
+from portward.model import ANY, LAST_PORT, Side, Span
 from portward.records import Record
 
 TYPE_CHECKING = False
@@ -40,6 +40,7 @@ _HOST_WORD = re.compile(
     re.IGNORECASE,
 )
 _PORT_WORD = re.compile(r"(?:^|[;\s])port\s*=\s*(?P<port>[1-9][0-9]{0,4})\s*(?=[;\s]|$)", re.IGNORECASE)
+_NUMERIC = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 _MOST_ADDRESSES = 32
 _LEAST_OF_NAMED = 1000  # below, it is an image's tag: `postgres:16`
 _HERE = ("localhost", "0.0.0.0", "::1", "::", "+", "*", "host.docker.internal", "gateway.docker.internal")
@@ -140,6 +141,11 @@ def _ports(scheme: str, text: str, start: int, end: int, offset: int) -> Iterato
 def _goes_on(text: str, match: re.Match[str]) -> bool:
     """Whether the number is but the beginning of one: `:50${SUFFIX}`, `:50%d`. What follows a whole port is the path."""
     return len(match["port"]) < _WHOLE and text[match.end() : match.end() + 1] in ("$", "%", "{")
+
+
+def bound(host: str) -> str:
+    """The address that a server binds which is told this host, without brackets; a name counts as all of them."""
+    return host if _NUMERIC.fullmatch(host) else ANY
 
 
 def is_unspecific(host: str) -> bool:

@@ -9,7 +9,7 @@ Nodes are plain classes with slots and no Records: a project has tens of thousan
 from __future__ import annotations
 
 from portward.errors import InvalidFile
-from portward.formats.text import Lines
+from portward.formats.text import Lines, without_password
 from portward.formats.yaml_scalars import shown
 from portward.model import Location, Span
 
@@ -192,6 +192,11 @@ def problem(message: str, place: Location | Node, hint: str | None = None) -> In
     """What is wrong, at a place or at a node's."""
     where = place if isinstance(place, Location) else place.location
     return InvalidFile(message, hint=hint, path=where.path, line=where.line, column=where.column)
+
+
+def first_line(node: Scalar) -> str:
+    """What is written, to be shown to people."""
+    return without_password(node.source.partition("\n")[0])
 
 
 def inside(node: Scalar, offset: int) -> Location:

@@ -167,10 +167,8 @@ class Service(Record):
         published = [spec for spec in self.ports if spec.origin == "compose"]
         own = published or [spec for spec in self.ports if spec.role is Role.HOST and spec.side is Side.HOST]
         defaults = [spec for spec in self.ports if spec.role is Role.FALLBACK and spec.side is Side.HOST]
-        own = own or [
-            spec for spec in defaults if spec.origin != "compose-fallback"
-        ]  # of what another service publishes
-        return _distinct(own)
+        # a default that Compose's own files write is of what another service publishes
+        return _distinct(own or [spec for spec in defaults if spec.origin != "compose-fallback"])
 
     @property
     def claims(self) -> tuple[PortSpec, ...]:

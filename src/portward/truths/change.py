@@ -284,14 +284,8 @@ def _line_changes(path: str, before: str | None, after: str | None) -> list[Chan
     ]
 
 
-def numbered(project: Project, wish: Wish) -> list[Link]:
-    """The published ports that a wish names by their number; none where it is the name of a service.
-
-    Raises UsageError for a number that nobody has, or several services.
-    """
-    names = {service.name for service in (*project.services, *project.inactive)}
-    if not wish.service.isdecimal() or wish.target is not None or wish.service in names:
-        return []
+def _numbered(project: Project, wish: Wish) -> tuple[Link, ...]:
+    """The published ports of one service that have the number which a wish names. Raises UsageError where none has, or several services."""
     links = [link for link in project.links if link.entry and link.entry.number == wish.service]
     found = [link for link in links if link.entry and link.entry.protocol.lower() == wish.protocol]
     services = sorted({link.service for link in found})
@@ -302,16 +296,19 @@ def numbered(project: Project, wish: Wish) -> list[Link]:
     if len(services) > 1:
         hint = f"say which: {services[0]}={wish.port}"
         raise UsageError(f"{wish.service} is published by {' and '.join(services)}", hint=hint)
-    return found
+    return tuple(found)
 
 
-def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
-    """The published port that a wish is about, and the others of its service that are not written with it.
+def chosen(project: Project, wish: Wish) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
+    """The published ports that a wish is about, and the others of its service that are not written with them.
 
-    Raises UsageError for a service that is not there, publishes nothing, or has no such target.
+    It is about one, but for a number that a service publishes on several addresses: then about these, and no others are in question.
+    Raises UsageError for a service that is not there, publishes nothing, or has no such target, and for a number that nobody publishes.
     """
     services = {service.name for service in (*project.services, *project.inactive)}
     if wish.service not in services:
+        if wish.service.isdecimal() and wish.target is None:
+            return _numbered(project, wish), ()
         below = f"projects of their own are below, as {project.aside[0]}: -C chooses one" if project.aside else ""
         hint = below or _similar(wish.service, services)
         raise UsageError(f"{wish.service} is not a service of {project.name}", hint=hint)
@@ -320,14 +317,14 @@ def chosen(project: Project, wish: Wish) -> tuple[Link, tuple[Link, ...]]:
         raise UsageError(f"{wish.service} publishes no port", hint="`portward services` shows what does")
     if wish.target is None:
         first = _first(links)
-        return first, tuple(link for link in links if not _moves_along(link, first))
+        return (first,), tuple(link for link in links if not _moves_along(link, first))
     same = [link for link in links if link.entry and link.entry.handle.partition("/")[0] == str(wish.target)]
     exact = [link for link in same if link.entry and link.entry.protocol.lower() == wish.protocol]
     if not same:
         targets = ", ".join(link.entry.handle for link in links if link.entry)
         raise UsageError(f"{wish.service} does not publish its port {wish.target}", hint=f"it publishes {targets}")
     link = (exact or same)[0]
-    return link, tuple(other for other in links if not _moves_along(other, link))
+    return (link,), tuple(other for other in links if not _moves_along(other, link))
 
 
 def _moves_along(one: Link, two: Link) -> bool:

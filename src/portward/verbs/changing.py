@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portward.answers import Changes
 from portward.errors import FileChanged, NoFreePort, UsageError
-from portward.truths.change import Draft, Texts, chosen, numbered, undone
+from portward.truths.change import Draft, Texts, chosen, undone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,18 +36,14 @@ def set_ports(
     session = declared.change(options)
     moves, remarks = [], list(session.remarks)
     for wish in parsed:
-        by_number = numbered(session.project, wish)
-        if by_number:
-            moves += [Move(link, wish.port, container) for link in by_number]
-            continue
-        link, others = chosen(session.project, wish)
-        moves.append(Move(link, wish.port, container))
+        links, others = chosen(session.project, wish)
+        moves += [Move(link, wish.port, container) for link in links]
         if others and wish.target is None:
-            ports = ", ".join(_names(link, others)[:_SHOWN])
+            ports = ", ".join(_names(links[0], others)[:_SHOWN])
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             stay = "stays as it is" if len(others) == 1 else "stay as they are"
             remarks.append(f"{wish.service} publishes more: {ports}{more} {stay}")
-        remarks += _again(link, others) if wish.target is not None else ()
+        remarks += _again(links[0], others) if wish.target is not None else ()
     return session.change(moves, verb=" ".join(["set", *wishes]), write=write, remarks=remarks, shown=shown)
 
 
@@ -148,6 +144,10 @@ def pin(declared: Declared, wish: str, reason: str, *, write: bool) -> Changes:
     from portward.workspace import SETTINGS
 
     parsed = parse_wish(wish)
+    if parsed.target is not None or parsed.service.isdecimal():
+        raise UsageError(
+            f"{wish!r} does not say which service", hint="write SERVICE=PORT: a service is pinned as a whole"
+        )
     if not reason.strip():
         raise UsageError("a pin needs a reason", hint="--reason tells those who read it later")
     for known in declared.settings().pins:

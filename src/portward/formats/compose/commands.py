@@ -10,8 +10,8 @@ import re
 
 from portward.formats import commands, urls
 from portward.formats.dotenv import is_port_name
-from portward.formats.text import Passage, without_password
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence
+from portward.formats.text import Passage
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, first_line
 from portward.model import PortSpec, Role, Side, Span
 
 TYPE_CHECKING = False
@@ -117,7 +117,7 @@ def _spec(service: str, origin: str, item: Scalar, span: Span, variables: tuple[
         side=Side.CONTAINER,
         location=item.file.at(span.start),
         span=span,
-        text=without_password(item.source.partition("\n")[0]),
+        text=first_line(item),
         service=service,
         target=int(number),
         variables=variables,

@@ -11,8 +11,7 @@ from portward.formats.compose.commands import own_ports
 from portward.formats.compose.ports import ShortPort
 from portward.formats.dotenv import is_port_name
 from portward.formats.template import TemplateError, expand
-from portward.formats.text import without_password
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence, inside, scalars
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, first_line, inside, scalars
 from portward.model import Location, PortSpec, Role, Side, Span
 
 TYPE_CHECKING = False
@@ -107,11 +106,6 @@ def _told(node: Node) -> Location:
     """The place of a node, with what is written there."""
     text = first_line(node) if isinstance(node, Scalar) else " ".join(item.text for item in _entries(node))
     return node.location.replace(excerpt=text)
-
-
-def first_line(item: Scalar) -> str:
-    """What is written, to be shown to people."""
-    return without_password(item.source.partition("\n")[0])
 
 
 def _own_start(piece: Piece, offset: int) -> int:

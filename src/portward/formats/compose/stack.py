@@ -13,9 +13,9 @@ from portward.formats.compose.environment import check_files
 from portward.formats.compose.files import Asked, Loader
 from portward.formats.compose.interpolation import interpolated
 from portward.formats.compose.ports import Published, ShortPort, long_port
-from portward.formats.compose.references import first_line, places, references, replicas_of, unset, written
+from portward.formats.compose.references import places, references, replicas_of, unset, written
 from portward.formats.compose.values import check_readable
-from portward.formats.yaml_tree import Mapping, Scalar, Sequence, mapping, problem
+from portward.formats.yaml_tree import Mapping, Scalar, Sequence, first_line, mapping, problem
 from portward.model import PortSpec, Role, Service, Side, Span
 
 TYPE_CHECKING = False
