@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
@@ -67,6 +69,14 @@ def need_root() -> None:
     """For tests that make namespaces or become another user."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         unmet("needs root")
+
+
+def need_others() -> None:
+    """For tests in which another user imports this checkout: not one in a private folder, such as `mktemp -d` makes."""
+    need_root()
+    closed = [folder for folder in Path(__file__).resolve().parents if not folder.stat().st_mode & stat.S_IXOTH]
+    if closed:
+        unmet(f"other users may not enter {closed[0]}")
 
 
 class Listen(Protocol):

@@ -24,6 +24,7 @@ from portward.workspace import Checkout
 from tests import command
 from tests.compose_oracle import program, theirs, write
 from tests.conftest import need, unmet
+from tests.ports import free_ports
 from tests.test_compose_oracle import CORPUS, EXAMPLES
 
 if TYPE_CHECKING:
@@ -338,13 +339,13 @@ LITERAL = """services:
 
 
 @pytest.fixture
-def trees(tmp_path: Path, free_port: int) -> tuple[Path, Path]:
+def trees(tmp_path: Path) -> tuple[Path, Path]:
     """A repository whose Compose file has fixed ports, and a linked worktree of it."""
     primary, linked = tmp_path / "shop", tmp_path / "feature"
     primary.mkdir()
-    first = free_port // 16 * 16
     names = ("web", "admin", "api", "db")
-    (primary / "compose.yaml").write_text(LITERAL.format(**{name: first - 8 - n for n, name in enumerate(names)}))
+    first = free_ports(len(names))
+    (primary / "compose.yaml").write_text(LITERAL.format(**{name: first + n for n, name in enumerate(names)}))
     _git(primary, "init", "--quiet")
     _git(primary, "add", ".")
     _git(primary, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "--quiet", "-m", "start")

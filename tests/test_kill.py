@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need, need_root
+from tests.conftest import need, need_others, need_root
 from tests.killing import (
     BYSTANDER,
     DEAF,
@@ -435,7 +435,7 @@ sys.exit(main(sys.argv[1:]))
 
 def test_as_a_user_who_may_not_see(kill: Kill, free_port: int, spawn: Spawn, tmp_path: Path) -> None:
     """A hidden owner is refused as such; nothing is guessed from names. A user's own process is stopped."""
-    need_root()
+    need_others()
     server = spawn(SERVER, free_port)
 
     def ask() -> subprocess.CompletedProcess[str]:

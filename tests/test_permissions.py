@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need, need_root
+from tests.conftest import need, need_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ sys.exit(main({list(words)!r}))
 @pytest.fixture
 def open_nexus() -> Iterator[Path]:
     """The worked example where every user can reach it: the folders of pytest are closed to others."""
-    need_root()
+    need_others()
     with tempfile.TemporaryDirectory(prefix="portward-") as folder:
         os.chmod(folder, 0o755)
         shutil.copytree(NEXUS, f"{folder}/nexus")

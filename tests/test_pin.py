@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.command import run
-from tests.conftest import need, need_root, port_of, run_code, unmet
+from tests.conftest import need, need_others, need_root, port_of, run_code, unmet
 
 if sys.platform != "linux":
     pytest.skip("Linux alone", allow_module_level=True)
@@ -53,7 +53,7 @@ _linux.LinuxReader().read()  # what is imported later may not be readable later
 
 def apart(code: str, *arguments: object) -> dict[str, Any]:
     """What code says that is root in a mount namespace of its own."""
-    need_root()
+    need_others()
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         unmet("this kernel has no type information")
     try:
@@ -206,7 +206,7 @@ def test_setup_with_nothing_pinned(words: list[str], status: int, says: str) -> 
 
 def test_only_root_pins() -> None:
     """Another user is told so, with status 3."""
-    need_root()
+    need_others()
     code = (
         "import io, contextlib, os, sys; from portward.cli import main, setup; from portward.verbs import privileges; import grp\n"
         "from portward.render import setup as _\n"

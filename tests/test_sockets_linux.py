@@ -14,7 +14,7 @@ import pytest
 
 from portward.errors import Unavailable
 from portward.model import Listener, Owners, State, Transport
-from tests.conftest import need, need_root, port_of, run_code, unmet
+from tests.conftest import need, need_others, need_root, port_of, run_code, unmet
 
 if sys.platform != "linux":
     pytest.skip("Linux alone", allow_module_level=True)
@@ -273,7 +273,7 @@ def test_multipath_tcp_is_in_the_list(listen: Listen) -> None:
 
 def test_another_user_sees_every_row_but_not_its_owner(listen: Listen) -> None:
     """As nobody: the socket, its user's name, owners "hidden"; its own socket with itself as owner."""
-    need_root()
+    need_others()
     port = port_of(listen())
     facts = run_code(
         LOOK
@@ -292,7 +292,7 @@ ready(theirs=look(int(sys.argv[1])), mine=look(held.getsockname()[1]), me=os.get
 
 def test_a_reading_with_hidden_owners_is_not_complete() -> None:
     """The answer says itself that something could not be seen."""
-    need_root()
+    need_others()
     facts = run_code(
         LOOK
         + """
@@ -317,7 +317,7 @@ os.waitpid(pid, 0)
 
 def test_hidden_processes_are_told_where_proc_hides_them() -> None:
     """With /proc mounted hidepid=2 nobody's processes are in the list, not even as unreadable: owners are still "hidden"."""
-    need_root()
+    need_others()
     need("unshare")
     need("mount")
     facts = run_code(
