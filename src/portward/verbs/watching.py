@@ -23,9 +23,7 @@ REMEMBERED_SECONDS = 10.0
 """After so long all owners are looked at anew: one may have given its socket away."""
 
 _ENGINE_SECONDS = 5.0  # a container that is published by packet rules alone opens no socket that could tell of it
-_SETTLING_SECONDS = (
-    1.0  # until an engine says for which container it forwards, or a socket that nobody has open is closed
-)
+_SETTLING_SECONDS = 1.0  # until an engine says for which container it forwards, or what nobody has open is closed
 
 
 class Lookout:
